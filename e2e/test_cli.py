@@ -1,0 +1,271 @@
+"""The commands for people: init, check, list, describe, get, latest, all, explain, version. Section 1 of the interface."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+import sample
+import server
+from sample import ENTITIES
+from server import ipc_bytes
+
+FEATURES = "driver_stats:conv_rate,customer_stats:balance"
+BALANCE = [300, 200, None, 300, 200, None]
+
+
+def run(*arguments, input=None, cwd=None, server_uri=None):
+    """Runs flightd; outputs are bytes."""
+    env = {k: v for k, v in os.environ.items() if k != "FLIGHTD_SERVER"}
+    if server_uri:
+        env["FLIGHTD_SERVER"] = server_uri
+    return subprocess.run([server.BINARY, *map(str, arguments)], capture_output=True, input=input if input is not None else b"",
+                          cwd=cwd, env=env, timeout=60)
+
+
+def ok(done):
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@pytest.fixture
+def flightd(world):
+    """flightd("get", ...) against the server of this module."""
+    return lambda *arguments, **options: run(*arguments, server_uri="grpc://" + world.address, **options)
+
+
+@pytest.fixture
+def entities(tmp_path):
+    pq.write_table(ENTITIES, tmp_path / "entities.parquet")
+    return tmp_path / "entities.parquet"
+
+
+def read(path):
+    if path.suffix == ".parquet":
+        return pq.read_table(path)
+    if path.suffix == ".csv":
+        return pa.csv.read_csv(path)
+    with pa.OSFile(str(path)) as f:
+        return pa.ipc.open_file(f).read_all() if f.read(6) == b"ARROW1" else pa.ipc.open_stream(str(path)).read_all()
+
+
+# ---- version, help, wrong usage ----
+
+def test_version():
+    assert re.search(rb"flightd .*\d|flightd .*devel", ok(run("version")))
+
+
+def test_help():
+    for arguments in (["--help"], ["get", "--help"], ["help"]):
+        assert b"flightd" in ok(run(*arguments))
+
+
+@pytest.mark.parametrize("arguments", [["gte"], [], ["get"], ["describe"], ["latest"], ["all", "a", "b"], ["list", "--sevrer", "x"], ["version", "x"],
+                                       ["get", "--features", "a:b", "--service", "c", "--entities", "x.parquet"], ["init"], ["explain"]])
+def test_wrong_usage(arguments):
+    done = run(*arguments)
+    assert done.returncode == 2, done
+    assert done.stderr or done.stdout
+
+
+def test_nearest_command():
+    assert b"get" in run("gte").stderr
+
+
+# ---- init, check ----
+
+def test_init_check_serve(tmp_path):
+    ok(run("init", tmp_path / "demo"))
+    assert (tmp_path / "demo" / "flightd.yaml").exists()
+    ok(run("check", "--config", tmp_path / "demo" / "flightd.yaml"))
+    ok(run("check", cwd=tmp_path / "demo"))
+    again = run("init", tmp_path / "demo")
+    assert again.returncode == 1 and b"flightd.yaml" in again.stderr, "an existing catalog is not overwritten"
+
+
+def test_init_gives_something_to_join(tmp_path):
+    ok(run("init", "demo", cwd=tmp_path))
+    process = subprocess.Popen([server.BINARY, "serve", "--config", "demo/flightd.yaml", "--listen", "127.0.0.1:0"], cwd=tmp_path,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        address = next(json.loads(line)["addr"] for line in process.stderr if '"serving"' in line)
+        listed = ok(run("list", server_uri="grpc://" + address)).decode()
+        assert "driver_stats" in listed and "customer_stats" in listed
+        labels = next((tmp_path / "demo" / "data").glob("orders*"))
+        out = tmp_path / "out.parquet"
+        ok(run("get", "--features", "driver_stats,customer_stats", "--full-names", "--entities", labels, "-o", out, server_uri="grpc://" + address))
+        table = pq.read_table(out)
+        assert table.num_rows == pq.read_metadata(labels).num_rows > 1000
+        assert any(0 < table.column(n).null_count < table.num_rows for n in table.schema.names if "__" in n)
+    finally:
+        process.terminate()
+        process.stderr.read()
+        assert process.wait(20) == 0
+        process.stderr.close()
+
+
+def test_check_fails_on_missing_and_broken_sources(tmp_path):
+    (tmp_path / "flightd.yaml").write_text(json.dumps(sample.write(tmp_path)))
+    done = run("check", cwd=tmp_path)
+    assert done.returncode == 1, done
+    said = (done.stdout + done.stderr).decode()
+    assert all(word in said for word in ("no_source", "gone.parquet", "broken.parquet", "lacks_column", "wind")), said
+
+
+# ---- list, describe ----
+
+def test_list(flightd):
+    out = ok(flightd("list")).decode()
+    for word in ("driver_stats", "driver_id", "conv_rate", "6h", "driver_stats.parquet", "weather", "driver_activity"):
+        assert word in out, out
+
+
+def test_describe(flightd):
+    out = ok(flightd("describe", "driver_stats")).decode()
+    assert all(word in out for word in ("driver_id", "int64", "acc_rate", "float", "event_timestamp", "timestamp")), out
+    out = ok(flightd("describe", "driver_activity")).decode()
+    assert "balance" in out and "conv_rate" in out
+    wrong = flightd("describe", "driver_stat")
+    assert wrong.returncode == 1 and b"driver_stats" in wrong.stderr
+
+
+# ---- get ----
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "arrow"])
+def test_get_files(flightd, entities, tmp_path, form):
+    out = tmp_path / f"out.{form}"
+    ok(flightd("get", "--features", FEATURES, "--entities", entities, "-o", out))
+    table = read(out)
+    assert table.schema.names == ENTITIES.schema.names + ["conv_rate", "balance"]
+    assert table.column("conv_rate").to_pylist() == sample.CONV_RATE
+    assert table.column("balance").to_pylist() == BALANCE
+    if form != "csv":
+        assert table.select(ENTITIES.schema.names).equals(ENTITIES)
+
+
+@pytest.mark.parametrize("form", ["csv", "arrow", "-"])
+def test_get_entities(flightd, tmp_path, form):
+    source, data = tmp_path / f"in.{form}", b""
+    if form == "csv":
+        source.write_text("driver_id,customer_id,event_timestamp,label\n1,ann,2024-01-01T12:00:00Z,a\n9,bob,2024-01-01 09:00:00,\n,,2024-01-01T00:00:00Z,c\n")
+    elif form == "arrow":
+        with pa.OSFile(str(source), "wb") as f, pa.ipc.new_file(f, ENTITIES.schema) as w:
+            w.write_table(ENTITIES)
+    else:
+        source, data = "-", ipc_bytes(ENTITIES)
+    answer = ok(flightd("get", "--features", FEATURES, "--entities", source, "-o", "-", input=data))
+    table = pa.ipc.open_stream(answer).read_all()
+    if form == "csv":
+        assert table.column("conv_rate").to_pylist() == [0.2, None, None]
+        assert table.column("balance").to_pylist() == [300, 200, None]
+    else:
+        assert table.column("conv_rate").to_pylist() == sample.CONV_RATE
+
+
+def test_csv_keys_have_the_types_of_the_view(flightd, tmp_path):
+    """Text keys that look like numbers stay text."""
+    (tmp_path / "in.csv").write_text("customer_id,event_timestamp\nann,2024-01-01T12:00:00Z\n007,2024-01-01T12:00:00Z\n")
+    table = pa.ipc.open_stream(ok(flightd("get", "--features", "customer_stats:balance", "--entities", tmp_path / "in.csv", "-o", "-"))).read_all()
+    assert table.column("customer_id").to_pylist() == ["ann", "007"]
+    (tmp_path / "in.csv").write_text("customer_id,event_timestamp\n7,2024-01-01T12:00:00Z\n8,2024-01-01T12:00:00Z\n")
+    table = pa.ipc.open_stream(ok(flightd("get", "--features", "customer_stats:balance", "--entities", tmp_path / "in.csv", "-o", "-"))).read_all()
+    assert table.column("customer_id").to_pylist() == ["7", "8"]
+
+
+def test_get_prints_a_table_and_a_report(flightd, entities):
+    done = flightd("get", "--service", "driver_activity", "--full-names", "--entities", entities, "--report")
+    out = ok(done).decode()
+    assert all(word in out for word in ("driver_stats__conv_rate", "0.2", "ann", "double", "int8") if word != "double") or "float64" in out
+    said = out + done.stderr.decode()
+    assert all(word in said for word in ("matched", "expired", "not_yet", "unknown_key", "null_key")) or "not yet" in said
+
+
+def test_get_known_at(flightd, tmp_path):
+    (tmp_path / "in.csv").write_text("driver_id,event_timestamp\n1,2024-01-01T10:00:00Z\n")
+    answer = ok(flightd("get", "--features", "driver_stats:conv_rate", "--entities", tmp_path / "in.csv", "--known-at", "-o", "-"))
+    assert pa.ipc.open_stream(answer).read_all().column("conv_rate").to_pylist() == [0.1]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--features", "driver_stat:conv_rate"], ["driver_stats"]), (["--features", "driver_stats:conv"], ["conv_rate"]),
+    (["--service", "driver_activiti"], ["driver_activity"]), (["--features", "broken"], ["broken.parquet"]),
+])
+def test_get_says_what_is_wrong(flightd, entities, tmp_path, arguments, words):
+    out = tmp_path / "out.parquet"
+    done = flightd("get", *arguments, "--entities", entities, "-o", out)
+    assert done.returncode == 1 and all(w in done.stderr.decode() for w in words), done.stderr
+    assert not out.exists(), "no file is left behind by a failure"
+    assert b"rpc error" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["gone.parquet", "in.xlsx", "noextension"])
+def test_get_of_unusable_entities(flightd, tmp_path, name):
+    if name != "gone.parquet":
+        (tmp_path / name).write_text("x")
+    done = flightd("get", "--features", FEATURES, "--entities", tmp_path / name)
+    assert done.returncode in (1, 2) and name.split(".")[-1] in done.stderr.decode()
+
+
+def test_get_of_a_broken_file(flightd, tmp_path):
+    (tmp_path / "in.parquet").write_bytes(b"PAR1" * 100)
+    (tmp_path / "in.arrow").write_bytes(b"ARROW1\0\0" + b"\xff" * 1000)
+    (tmp_path / "in.csv").write_bytes(b"driver_id,event_timestamp\n1\n")
+    for form in ("parquet", "arrow", "csv"):
+        done = flightd("get", "--features", FEATURES, "--entities", tmp_path / f"in.{form}")
+        assert done.returncode == 1 and b"in." in done.stderr and b"goroutine" not in done.stderr
+
+
+# ---- latest, all, explain ----
+
+def test_latest_and_all(flightd, tmp_path):
+    out = tmp_path / "out.parquet"
+    ok(flightd("latest", "driver_stats", "-o", out))
+    assert sorted(read(out).column("conv_rate").to_pylist()) == [0.2, 0.4, 0.5]
+    ok(flightd("all", "driver_stats", "--start", "2024-01-01T09:00:00Z", "--end", "2024-01-01T10:00:00", "-o", out))
+    assert sorted(read(out).column("conv_rate").to_pylist()) == [0.2, 0.3]
+    assert b"conv_rate" in ok(flightd("all", "driver_stats"))
+    table = pa.ipc.open_stream(ok(flightd("all", "weather", "-o", "-"))).read_all()
+    assert table.equals(sample.TABLES["weather"].select(["temp", "event_timestamp"]))
+    wrong = flightd("latest", "wether")
+    assert wrong.returncode == 1 and b"weather" in wrong.stderr
+    wrong = flightd("all", "weather", "--start", "yesterday")
+    assert wrong.returncode == 2 and b"start" in wrong.stderr
+
+
+def test_explain(flightd):
+    out = ok(flightd("explain", json.dumps(sample.joined()))).decode()
+    assert "driver_stats" in out and len(out.splitlines()) > 2
+    wrong = flightd("explain", '{"all": {"veiw": "x"}}')
+    assert wrong.returncode in (1, 2) and b"view" in wrong.stderr
+
+
+# ---- the server's address ----
+
+def test_server_flag_and_environment(world, flightd):
+    uri = "grpc://" + world.address
+    assert ok(run("list", "--server", uri)) == ok(flightd("list"))
+    assert ok(flightd("list", "--server", uri)) == ok(flightd("list"))
+    refused = run("list", "--server", "grpc://127.0.0.1:1")
+    assert refused.returncode == 1 and b"127.0.0.1:1" in refused.stderr
+    for uri in ("http://x", "nonsense", "grpc://"):
+        assert run("list", "--server", uri).returncode == 2
+
+
+@pytest.mark.parametrize("command", [["put", "driver_stats", "x.parquet"], ["compact", "driver_stats"]])
+def test_what_is_not_there_says_so(flightd, command):
+    done = flightd(*command)
+    assert done.returncode in (1, 2) and done.stderr
+
+
+def test_a_reader_that_goes_away(flightd, world):
+    """flightd all -o - | head -c 10: no trace, no hang."""
+    shell = shutil.which("sh")
+    done = subprocess.run([shell, "-c", f"{server.BINARY} all driver_stats --server grpc://{world.address} -o - | head -c 10 >/dev/null"],
+                          capture_output=True, timeout=20)
+    assert b"goroutine" not in done.stderr

@@ -1,0 +1,88 @@
+package flightsvc
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/flight"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/flightd/flightd/internal/arrowsize"
+)
+
+// sink keeps what an answer sends.
+type sink struct{ messages []*flight.FlightData }
+
+func (s *sink) Send(m *flight.FlightData) error {
+	s.messages = append(s.messages, m)
+	return nil
+}
+
+func strs(n int, width int) arrow.Record {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{
+		{Name: "n", Type: arrow.PrimitiveTypes.Int64}, {Name: "s", Type: arrow.BinaryTypes.String}}, nil))
+	for i := range n {
+		b.Field(0).(*array.Int64Builder).Append(int64(i))
+		b.Field(1).(*array.StringBuilder).Append(strings.Repeat("x", width))
+	}
+	return b.NewRecord()
+}
+
+func TestPiecesHaveBatchSize(t *testing.T) {
+	for _, c := range []struct{ rows, width int }{{0, 0}, {1, 0}, {200_000, 0}, {100_000, 100}, {10, 1 << 20}, {3, 6 << 20}} {
+		rec := strs(c.rows, c.width)
+		var next int64
+		for piece := range pieces(rec) {
+			n, size := piece.NumRows(), arrowsize.Record(piece)
+			if n > maxBatchRows || size > maxBatchBytes && n > 1 {
+				t.Errorf("%d rows of %d bytes: a piece has %d rows and %d bytes", c.rows, c.width, n, size)
+			}
+			for i := range int(n) {
+				if got := piece.Column(0).(*array.Int64).Value(i); got != next {
+					t.Fatalf("%d rows of %d bytes: row %d where %d is due", c.rows, c.width, got, next)
+				}
+				next++
+			}
+		}
+		if next != int64(c.rows) {
+			t.Errorf("%d rows of %d bytes: the pieces have %d rows", c.rows, c.width, next)
+		}
+	}
+}
+
+func TestAnswerMetadataTravelsWithTheLastBatch(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		records []arrow.Record
+		last    func() []byte
+		want    []int // metadata bytes of each message, the schema first
+	}{
+		{"no rows, no report", nil, nil, []int{0}},
+		{"no rows, report", nil, func() []byte { return []byte("{}") }, []int{0, 2}},
+		{"rows", []arrow.Record{strs(3, 1), strs(2, 1)}, nil, []int{0, 0, 0}},
+		{"rows and report", []arrow.Record{strs(3, 1), strs(2, 1)}, func() []byte { return []byte("{}") }, []int{0, 0, 2}},
+	} {
+		out := new(sink)
+		a := newAnswer(out, strs(0, 0).Schema())
+		if err := a.stream(sequence(c.records), c.last); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, m := range out.messages {
+			got = append(got, len(m.AppMetadata))
+			if len(m.DataHeader) == 0 {
+				t.Errorf("%s: a message without a header, at which pyarrow would stop reading", c.name)
+			}
+		}
+		if len(got) != len(c.want) {
+			t.Fatalf("%s: metadata %v, want %v", c.name, got, c.want)
+		}
+		for i := range got {
+			if got[i] != c.want[i] {
+				t.Errorf("%s: metadata %v, want %v", c.name, got, c.want)
+			}
+		}
+	}
+}

@@ -1,0 +1,76 @@
+// Package arrowsize tells how many bytes of buffers an array refers to: what it costs on the wire, of a slice only the
+// sliced part.
+package arrowsize
+
+import (
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/bitutil"
+)
+
+// Record is the sum of the record's columns, in bytes.
+func Record(rec arrow.Record) int64 {
+	var n int64
+	for _, col := range rec.Columns() {
+		n += Array(col)
+	}
+	return n
+}
+
+// Array is the size of an array in bytes: validity, values, offsets, children, and a dictionary in full.
+func Array(a arrow.Array) int64 {
+	rows := int64(a.Len())
+	n := int64(0)
+	if len(a.Data().Buffers()) > 0 && a.Data().Buffers()[0] != nil {
+		n = bitutil.BytesForBits(rows)
+	}
+	switch a := a.(type) {
+	case *array.Dictionary:
+		return n + rows*int64(a.DataType().(*arrow.DictionaryType).IndexType.(arrow.FixedWidthDataType).Bytes()) + Array(a.Dictionary())
+	case array.ExtensionArray:
+		return Array(a.Storage())
+	case array.BinaryLike:
+		if rows > 0 {
+			n += int64(a.ValueOffset64(int(rows)) - a.ValueOffset64(0))
+		}
+		return n + (rows+1)*offsetWidth(a)
+	case *array.FixedSizeList:
+		width := int64(a.DataType().(*arrow.FixedSizeListType).Len())
+		return n + part(a.ListValues(), int64(a.Data().Offset())*width, rows*width)
+	case array.ListLike: // lists, large lists and maps
+		if rows == 0 {
+			return n
+		}
+		lo, _ := a.ValueOffsets(0)
+		_, hi := a.ValueOffsets(int(rows) - 1)
+		return n + (rows+1)*8 + part(a.ListValues(), lo, hi-lo)
+	case *array.Struct:
+		for i := range a.NumField() {
+			n += Array(a.Field(i))
+		}
+		return n
+	}
+	if t, ok := a.DataType().(arrow.FixedWidthDataType); ok {
+		return n + bitutil.BytesForBits(rows*int64(t.BitWidth()))
+	}
+	for _, buf := range a.Data().Buffers() { // a kind that is not known here: all of it
+		if buf != nil {
+			n += int64(buf.Len())
+		}
+	}
+	return n
+}
+
+func offsetWidth(a arrow.Array) int64 {
+	switch a.DataType().ID() {
+	case arrow.LARGE_STRING, arrow.LARGE_BINARY:
+		return 8
+	}
+	return 4
+}
+
+func part(values arrow.Array, lo, n int64) int64 {
+	slice := array.NewSlice(values, lo, lo+n)
+	defer slice.Release()
+	return Array(slice)
+}

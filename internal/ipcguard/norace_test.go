@@ -1,0 +1,5 @@
+//go:build !race
+
+package ipcguard
+
+const defaultMutations = 200_000

@@ -1,0 +1,192 @@
+package joins
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+)
+
+// All streams every row of a table whose event time is in the window, part after part, columns renamed as asked. Rows
+// without event time are there if the window has no bound at all. Parts are read ahead in parallel; memory is bounded by
+// a few batches.
+func All(ctx context.Context, t Table, eventTime string, columns []Feature, w Window, share Share, opt Options) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		p, err := newPull(t, eventTime, columns, w)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		parts := p.span.parts(t, eventTime, opt)
+		names := t.Parts()
+		parts = slices.DeleteFunc(parts, func(i int) bool { return !share.has(names[i].Name) })
+		err = p.stream(ctx, parts, opt, func(rec arrow.Record) bool { return yield(rec, nil) })
+		if err != nil && err != errStopped {
+			yield(nil, err)
+		}
+	}
+}
+
+// pull reads columns of a table, limited to a window.
+type pull struct {
+	table   Table
+	span    span
+	window  Window
+	time    string
+	columns []Feature
+	schema  *arrow.Schema
+	reads   []string // source columns to read: those of columns, then the time if the window asks and it is not there
+	timeAt  int
+}
+
+func newPull(t Table, eventTime string, columns []Feature, w Window) (*pull, error) {
+	view := &View{Name: eventTime, Table: t}
+	f, err := sourceField(view, "event timestamp", eventTime)
+	if err != nil {
+		return nil, err
+	}
+	u, ok := unitOf(f.Type)
+	if !ok {
+		return nil, checkView(&View{Name: "all", EventTime: eventTime, Table: t}, nil)
+	}
+	p := &pull{table: t, window: w, span: w.in(u), time: eventTime, columns: columns, timeAt: -1}
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range columns {
+		f, err := sourceField(view, "column", c.Source)
+		if err != nil {
+			return nil, err
+		}
+		fields[i] = arrow.Field{Name: c.Name, Type: decoded(f.Type), Nullable: true, Metadata: f.Metadata}
+		p.reads = append(p.reads, c.Source)
+		if c.Source == eventTime {
+			p.timeAt = i
+		}
+	}
+	if p.timeAt < 0 && p.span.bound {
+		p.timeAt = len(p.reads)
+		p.reads = append(p.reads, eventTime)
+	}
+	p.schema = arrow.NewSchema(fields, nil)
+	return p, nil
+}
+
+// stream yields the rows of the parts in order. Up to opt.Threads parts are read at once, each a little ahead of what is
+// taken.
+func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(arrow.Record) bool) error {
+	const ahead = 2 // records of one part that wait to be taken
+	work := newWorkers(ctx)
+	queues := make([]chan arrow.Record, len(parts))
+	begin := func(i int) {
+		queues[i] = make(chan arrow.Record, ahead)
+		work.start(func(ctx context.Context) error {
+			defer close(queues[i])
+			return p.part(ctx, parts[i], queues[i])
+		})
+	}
+	threads := opt.threads()
+	for i := range min(threads, len(parts)) {
+		begin(i)
+	}
+	stopped := false
+	for i := range parts {
+		for rec := range queues[i] {
+			if !stopped && opt.Trace != nil {
+				opt.Trace.RowsRead += rec.NumRows()
+			}
+			if !stopped && work.ctx.Err() == nil && !yield(rec) {
+				stopped = true
+				work.cancel()
+			}
+			rec.Release()
+		}
+		if next := i + threads; next < len(parts) && work.ctx.Err() == nil {
+			begin(next)
+		} else if next < len(parts) {
+			queues[next] = closed
+		}
+	}
+	err := work.wait()
+	if stopped {
+		return errStopped
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
+var closed = func() chan arrow.Record {
+	c := make(chan arrow.Record)
+	close(c)
+	return c
+}()
+
+// part reads one part and sends copies of the rows that are wanted.
+func (p *pull) part(ctx context.Context, part int, out chan<- arrow.Record) error {
+	sel := Selection{Columns: p.reads, Time: p.time, Start: p.window.Start, End: p.window.End}
+	for rec, err := range p.table.Read(ctx, part, sel) {
+		if err != nil {
+			return err
+		}
+		rows, err := p.inside(rec)
+		if err != nil {
+			return err
+		}
+		for len(rows) > 0 {
+			n := min(len(rows), maxBatchRows)
+			mine, err := p.copy(rec, rows[:n])
+			if err != nil {
+				return err
+			}
+			rows = rows[n:]
+			select {
+			case out <- mine:
+			case <-ctx.Done():
+				mine.Release()
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// inside lists the rows of a record that are in the window.
+func (p *pull) inside(rec arrow.Record) ([]Ref, error) {
+	rows := make([]Ref, 0, rec.NumRows())
+	if !p.span.bound {
+		for i := range int32(rec.NumRows()) {
+			rows = append(rows, Ref{0, i})
+		}
+		return rows, nil
+	}
+	column := rec.Column(p.timeAt)
+	times, err := instants(column, nil)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range times {
+		if t >= p.span.lo && t <= p.span.hi && column.IsValid(i) {
+			rows = append(rows, Ref{0, int32(i)})
+		}
+	}
+	return rows, nil
+}
+
+func (p *pull) copy(rec arrow.Record, rows []Ref) (arrow.Record, error) {
+	columns := make([]arrow.Array, 0, len(p.columns))
+	defer func() {
+		for _, c := range columns {
+			c.Release()
+		}
+	}()
+	for i := range p.columns {
+		c, err := Take(rec.Column(i).DataType(), []arrow.Array{rec.Column(i)}, rows)
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, c)
+	}
+	return array.NewRecord(p.schema, columns, int64(len(rows))), nil
+}

@@ -1,0 +1,202 @@
+package joins
+
+import (
+	"context"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/arrowsize"
+)
+
+// keeper holds copies of the feature rows that are best so far, for a table that cannot be asked for a row later. After
+// each batch the rows that became a slot's best are copied; when more are held than twice the slots, those that are no
+// longer anybody's best are dropped. So memory is bounded by the entity rows, as it is for tables that can be asked.
+type keeper struct {
+	table    Table
+	columns  []string
+	features []int              // index of each of columns in the records of the stream
+	best     func() []candidate // the best rows so far
+	improved []int32            // rows of the current batch that became somebody's best, ascending
+	stored   []stored           // ascending by position
+	rows     int64
+	budget   *holding
+}
+
+func newKeeper(table Table, columns []string, best func() []candidate, budget *holding) *keeper {
+	return &keeper{table: table, columns: columns, best: best, budget: budget}
+}
+
+// reads adds the kept columns to those that the stream reads anyway.
+func (k *keeper) reads(columns []string) []string {
+	columns = slices.Clone(columns)
+	for _, c := range k.columns {
+		at := slices.Index(columns, c)
+		if at < 0 {
+			at = len(columns)
+			columns = append(columns, c)
+		}
+		k.features = append(k.features, at)
+	}
+	return columns
+}
+
+// stored is one copied record and the positions of its rows.
+type stored struct {
+	record    arrow.Record
+	positions []Position
+}
+
+// keepFloor is the number of rows below which nothing is dropped.
+const keepFloor = 64 << 10
+
+// matchAndKeep matches a table that cannot gather: its parts one after the other, features read along.
+func (v *boundView) matchAndKeep(ctx context.Context, opt Options, parts []int, budget *holding) (*matcher, *keeper, error) {
+	m := newMatcher(v, opt.Report != nil)
+	k := newKeeper(v.Table, v.featureColumns(), func() []candidate { return m.best }, budget)
+	m.improve = func(row int) { k.improved = append(k.improved, int32(row)) }
+	sel := v.selection(opt)
+	sel.Columns = k.reads(sel.Columns)
+	for _, part := range parts {
+		err := m.part(ctx, part, sel, func(rec arrow.Record, first int64) error { return k.keep(ctx, rec, part, first) })
+		if err != nil {
+			k.release()
+			return nil, nil, err
+		}
+	}
+	return m, k, nil
+}
+
+// keep copies the rows of a batch that became somebody's best.
+func (k *keeper) keep(ctx context.Context, rec arrow.Record, part int, first int64) error {
+	rows := slices.Compact(k.improved) // ascending as the batch was; a row improves one slot
+	k.improved = k.improved[:0]
+	if len(rows) == 0 {
+		return nil
+	}
+	refs, positions := make([]Ref, len(rows)), make([]Position, len(rows))
+	for i, row := range rows {
+		refs[i], positions[i] = Ref{0, row}, At(part, first+int64(row))
+	}
+	columns := make([]arrow.Array, len(k.features))
+	for i, at := range k.features {
+		columns[i] = rec.Column(at)
+	}
+	if err := k.store(ctx, [][]arrow.Array{columns}, refs, positions); err != nil {
+		return err
+	}
+	if k.rows > keepFloor && k.rows > 2*int64(len(k.best())) {
+		return k.compact(ctx)
+	}
+	return nil
+}
+
+// store copies rows of chunks (each a list of columns) into a new record.
+func (k *keeper) store(ctx context.Context, chunks [][]arrow.Array, refs []Ref, positions []Position) error {
+	columns := make([]arrow.Array, len(k.columns))
+	fields := make([]arrow.Field, len(k.columns))
+	defer func() {
+		for _, c := range columns {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i, name := range k.columns {
+		f, _ := k.table.Schema().FieldsByName(name)
+		of := make([]arrow.Array, len(chunks))
+		for c := range chunks {
+			of[c] = chunks[c][i]
+		}
+		var err error
+		if columns[i], err = Take(f[0].Type, of, refs); err != nil {
+			return err
+		}
+		fields[i] = arrow.Field{Name: name, Type: columns[i].DataType(), Nullable: true}
+	}
+	rec := array.NewRecord(arrow.NewSchema(fields, nil), columns, int64(len(refs)))
+	if err := k.budget.reserve(ctx, arrowsize.Record(rec)); err != nil {
+		rec.Release()
+		return err
+	}
+	k.stored = append(k.stored, stored{rec, positions})
+	k.rows += int64(len(refs))
+	return nil
+}
+
+// compact keeps only the rows that are still the best of some slot, in one record.
+func (k *keeper) compact(ctx context.Context) error {
+	old := k.stored
+	refs, positions := k.refs(k.live())
+	chunks := make([][]arrow.Array, len(old))
+	var freed int64
+	for i, s := range old {
+		chunks[i] = s.record.Columns()
+		freed += arrowsize.Record(s.record)
+	}
+	k.stored, k.rows = nil, 0
+	err := k.store(ctx, chunks, refs, positions)
+	for _, s := range old {
+		s.record.Release()
+	}
+	k.budget.release(freed)
+	return err
+}
+
+// live lists the positions that are some slot's best, ascending, each once.
+func (k *keeper) live() []Position {
+	var live []Position
+	best := k.best()
+	for i := range best {
+		if best[i].tag != 0 {
+			live = append(live, best[i].position())
+		}
+	}
+	slices.Sort(live)
+	return slices.Compact(live)
+}
+
+// refs finds the stored rows of ascending positions.
+func (k *keeper) refs(ascending []Position) ([]Ref, []Position) {
+	refs := make([]Ref, len(ascending))
+	chunk, row := 0, 0
+	for i, p := range ascending {
+		for k.stored[chunk].positions[row] != p {
+			if row++; row == len(k.stored[chunk].positions) {
+				chunk, row = chunk+1, 0
+			}
+		}
+		refs[i] = Ref{int32(chunk), int32(row)}
+	}
+	return refs, ascending
+}
+
+// fetch gives the winners from the copies.
+func (k *keeper) fetch(_ context.Context, winners []Position) (*gathered, error) {
+	g := &gathered{refs: make([]Ref, len(winners))}
+	for i := range g.refs {
+		g.refs[i] = nullRef
+	}
+	sorted := sortWinners(winners)
+	positions := make([]Position, len(sorted))
+	for i, w := range sorted {
+		positions[i] = w.position
+	}
+	refs, _ := k.refs(positions)
+	for i, w := range sorted {
+		g.refs[w.entity] = refs[i]
+	}
+	for _, s := range k.stored {
+		s.record.Retain()
+		g.records = append(g.records, s.record)
+	}
+	return g, nil
+}
+
+func (k *keeper) release() {
+	for _, s := range k.stored {
+		s.record.Release()
+	}
+	k.stored = nil
+}

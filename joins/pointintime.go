@@ -1,0 +1,360 @@
+package joins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/arrowsize"
+)
+
+// Sizes of output: what a batch aims at, and how many gathered bytes a call holds at most before it works in ranges of
+// entity rows.
+const (
+	batchBytes   = 2 << 20
+	maxBatchRows = 64 << 10
+	gatherBytes  = 512 << 20
+	guessedWidth = 16 // bytes of a feature value, before the first were seen
+	winnerBytes  = 8  // for each entity row and view, until the answer ends
+	sortBytes    = 48 // for each entity row, while winners are sorted and fetched
+	slotBytes    = 60 // for each entity row: group table, slots, times, bounds
+	bestBytes    = 24 // for each entity row and thread, while a view is matched
+	timeBytes    = 9  // entity times and their nulls
+)
+
+// PointInTime joins the features of views to entity rows: exactly one output row for each entity row, in input order,
+// entity columns first (see AnswerSchema). An output record is lent until the next step, but its buffers are never
+// written again. Errors come before the first record as far as they can.
+func PointInTime(ctx context.Context, e Entities, views []View, opt Options) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		c := &call{entities: e, options: opt, memory: &holding{budget: opt.Budget}}
+		defer c.close()
+		var err error
+		if c.schema, err = AnswerSchema(e.Schema, e.Time, views); err == nil {
+			err = c.matchAll(ctx, views)
+		}
+		if err == nil {
+			err = c.emit(ctx, func(rec arrow.Record) bool { return yield(rec, nil) })
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(nil, err)
+		}
+	}
+}
+
+// errStopped says that the consumer has enough.
+var errStopped = errors.New("the consumer stopped")
+
+// call is one point-in-time join.
+type call struct {
+	entities Entities
+	options  Options
+	schema   *arrow.Schema
+	memory   *holding
+	rows     int
+	views    []*joinedView
+}
+
+// joinedView is a view whose winners are known.
+type joinedView struct {
+	*boundView
+	winners []Position // entity row -> feature row
+	fetch   fetch
+	keeper  *keeper // nil: the table is asked
+}
+
+func (c *call) close() {
+	for _, v := range c.views {
+		if v.keeper != nil {
+			v.keeper.release()
+		}
+	}
+	c.memory.close()
+}
+
+// matchAll finds the winners of every view, one view after the other; views with the same keys share the index.
+func (c *call) matchAll(ctx context.Context, views []View) error {
+	c.rows = int(c.entities.Rows())
+	if err := c.memory.reserve(ctx, int64(c.rows)*timeBytes); err != nil {
+		return err
+	}
+	times, err := entityTimesOf(c.entities)
+	if err != nil {
+		return err
+	}
+	index := make(map[string]*slots)
+	for i := range views {
+		if err := c.match(ctx, &views[i], times, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *call) match(ctx context.Context, view *View, times *entityTimes, index map[string]*slots) error {
+	spaces, err := spacesOf(view, c.entities.Schema)
+	if err != nil {
+		return err
+	}
+	keys := make([]string, len(view.Keys))
+	for i, k := range view.Keys {
+		keys[i] = k.Entity
+	}
+	name := signature(keys, spaces)
+	s := index[name]
+	if s == nil {
+		if err := c.memory.reserve(ctx, int64(c.rows)*slotBytes); err != nil {
+			return err
+		}
+		if s, err = buildSlots(ctx, c.entities, times, keys, spaces); err != nil {
+			return err
+		}
+		index[name] = s
+	}
+	v, err := c.bind(view, s, spaces)
+	if err != nil {
+		return err
+	}
+	return c.findWinners(ctx, v)
+}
+
+// bind prepares a view for matching: which columns are read, and the slots' bounds in the units of its times.
+func (c *call) bind(view *View, s *slots, spaces []space) (*boundView, error) {
+	v := &boundView{View: view, slots: s, spaces: spaces, createdAt: -1}
+	for _, k := range view.Keys {
+		v.columns = append(v.columns, k.Source)
+	}
+	v.columns = append(v.columns, view.EventTime)
+	f, err := sourceField(view, "event timestamp", view.EventTime)
+	if err != nil {
+		return nil, err
+	}
+	v.timeUnit, _ = unitOf(f.Type)
+	v.bounds = s.boundsFor(view.TTL, v.timeUnit)
+	if view.Created != "" {
+		f, err := sourceField(view, "created", view.Created)
+		if err != nil {
+			return nil, err
+		}
+		v.createdAt = len(v.columns)
+		v.columns = append(v.columns, view.Created)
+		if c.options.KnownAt {
+			createdUnit, _ := unitOf(f.Type)
+			b := s.boundsFor(0, createdUnit)
+			v.created, v.createdNone = b.upper, b.blind
+		}
+	}
+	v.rangesOf(c.entities)
+	return v, nil
+}
+
+// findWinners streams the view's history past the slots.
+func (c *call) findWinners(ctx context.Context, v *boundView) error {
+	opt := c.options
+	parts := v.parts(opt)
+	if tooMany := len(v.Table.Parts()); tooMany > MaxParts {
+		return fmt.Errorf("%q has %d parts; at most %d can be joined", v.Name, tooMany, MaxParts)
+	}
+	gatherer, canGather := v.Table.(Gatherer)
+	if !canGather {
+		opt.Threads = 1
+	}
+	opt.Threads = max(1, min(opt.threads(), len(parts)))
+	best := int64(len(v.slots.row)) * bestBytes
+	if err := c.memory.reserve(ctx, best*int64(opt.Threads)); err != nil {
+		return err
+	}
+	joined := &joinedView{boundView: v}
+	var m *matcher
+	var err error
+	if canGather {
+		if m, err = v.match(ctx, opt, parts); err != nil {
+			return err
+		}
+		joined.fetch = v.fetchByPosition(gatherer, c.options)
+	} else {
+		if m, joined.keeper, err = v.matchAndKeep(ctx, opt, parts, c.memory); err != nil {
+			return err
+		}
+		joined.fetch = joined.keeper.fetch
+	}
+	c.views = append(c.views, joined)
+	if err := c.memory.reserve(ctx, int64(c.rows)*winnerBytes); err != nil {
+		return err
+	}
+	var report *ViewReport
+	if opt.Report != nil {
+		opt.Report.Views = append(opt.Report.Views, ViewReport{View: v.Name})
+		report = &opt.Report.Views[len(opt.Report.Views)-1]
+	}
+	joined.winners = v.fill(m, c.rows, report)
+	c.memory.release(best * int64(opt.Threads))
+	c.trace(v, len(parts), m.rows, opt.Threads, canGather)
+	return nil
+}
+
+func (c *call) trace(v *boundView, read int, rows int64, threads int, canGather bool) {
+	t := c.options.Trace
+	if t == nil {
+		return
+	}
+	all := len(v.Table.Parts())
+	t.PartsRead += int64(read)
+	t.PartsSkipped += int64(all - read)
+	t.RowsRead += rows
+	how := "features fetched by position"
+	if !canGather {
+		how = "features of the best rows kept while reading"
+	}
+	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %d entity rows in %d groups, %d threads, %s",
+		v.Name, read, all, rows, v.columns, len(v.slots.row), v.slots.groups.n, threads, how))
+}
+
+// emit fetches features and yields output, in ranges of entity rows that keep what is gathered within bounds.
+func (c *call) emit(ctx context.Context, yield func(arrow.Record) bool) error {
+	width := int64(1)
+	for _, v := range c.views {
+		width += int64(len(v.Features)) * guessedWidth
+	}
+	step := int(max(maxBatchRows, gatherBytes/width))
+	if c.rows <= step {
+		step = c.rows
+	}
+	for lo := 0; lo < c.rows; {
+		hi := min(lo+step, c.rows)
+		bytes, err := c.emitRange(ctx, lo, hi, yield)
+		if err != nil {
+			return err
+		}
+		if perRow := bytes / int64(hi-lo); perRow > 0 { // the guess gives way to what was seen
+			step = int(max(maxBatchRows, gatherBytes/perRow))
+		}
+		lo = hi
+	}
+	return nil
+}
+
+// emitRange answers entity rows [lo, hi) and returns how many bytes of features were gathered for them.
+func (c *call) emitRange(ctx context.Context, lo, hi int, yield func(arrow.Record) bool) (int64, error) {
+	if err := c.memory.reserve(ctx, int64(hi-lo)*sortBytes); err != nil {
+		return 0, err
+	}
+	defer c.memory.release(int64(hi-lo) * sortBytes)
+	var total int64
+	all := make([]*gathered, 0, len(c.views))
+	defer func() {
+		for _, g := range all {
+			g.release()
+			c.memory.release(g.bytes)
+		}
+	}()
+	for _, v := range c.views {
+		g, err := v.fetch(ctx, v.winners[lo:hi])
+		if err != nil {
+			return 0, fmt.Errorf("feature view %q: %w", v.Name, err)
+		}
+		if err := c.memory.reserve(ctx, g.bytes); err != nil {
+			g.release()
+			return 0, err
+		}
+		all = append(all, g)
+		total += g.bytes
+	}
+	perRow := total/int64(hi-lo) + 1
+	at := 0
+	for _, rec := range c.entities.Records {
+		rows := int(rec.NumRows())
+		from, to := max(lo, at), min(hi, at+rows)
+		if from < to {
+			piece := rec.NewSlice(int64(from-at), int64(to-at))
+			err := c.emitPiece(ctx, piece, all, from-lo, perRow, yield)
+			piece.Release()
+			if err != nil {
+				return total, err
+			}
+		}
+		at += rows
+	}
+	return total, nil
+}
+
+// emitPiece answers a run of neighbouring entity rows, the first of which is row first of the gathered range.
+func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all []*gathered, first int, perRow int64, yield func(arrow.Record) bool) error {
+	rows := int(piece.NumRows())
+	perRow += arrowsize.Record(piece) / int64(rows)
+	step := int(min(maxBatchRows, max(1, batchBytes/perRow)))
+	for lo := 0; lo < rows; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(step, rows-lo)
+		rec, err := c.assemble(piece, all, first, lo, n)
+		if errors.Is(err, errTooLong) && n > 1 {
+			step = n / 2
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		more := yield(rec)
+		rec.Release()
+		if !more {
+			return errStopped
+		}
+		lo += n
+	}
+	return nil
+}
+
+// assemble builds one output record: the entity columns are slices, the features are taken from what was gathered.
+func (c *call) assemble(piece arrow.Record, all []*gathered, first, lo, n int) (arrow.Record, error) {
+	var columns []arrow.Array
+	defer func() {
+		for _, col := range columns {
+			col.Release()
+		}
+	}()
+	for _, i := range entityColumns(c.entities.Schema) {
+		columns = append(columns, array.NewSlice(piece.Column(i), int64(lo), int64(lo+n)))
+	}
+	for i, v := range c.views {
+		taken, err := all[i].take(v.boundView, first+lo, first+lo+n)
+		columns = append(columns, taken...)
+		if err != nil {
+			return nil, fmt.Errorf("feature view %q: %w", v.Name, err)
+		}
+	}
+	return array.NewRecord(c.schema, columns, int64(n)), nil
+}
+
+// holding is what one call has reserved of its budget.
+type holding struct {
+	budget Budget
+	held   atomic.Int64
+}
+
+func (h *holding) reserve(ctx context.Context, bytes int64) error {
+	if h == nil || h.budget == nil {
+		return nil
+	}
+	if err := h.budget.Reserve(ctx, bytes); err != nil {
+		return err
+	}
+	h.held.Add(bytes)
+	return nil
+}
+
+func (h *holding) release(bytes int64) {
+	if h == nil || h.budget == nil {
+		return
+	}
+	h.held.Add(-bytes)
+	h.budget.Release(bytes)
+}
+
+func (h *holding) close() { h.release(h.held.Load()) }

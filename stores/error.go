@@ -1,0 +1,41 @@
+package stores
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/flightd/flightd/internal/fault"
+)
+
+// The kinds of error that a store may return, to be wrapped with %w and asked for with errors.Is. A missing source is
+// fs.ErrNotExist, something a store does not do errors.ErrUnsupported, use after Close fs.ErrClosed.
+var (
+	ErrInvalid       error = fault.Invalid       // the request cannot be meant: bad column, type mismatch
+	ErrPrecondition  error = fault.Precondition  // the source is not what the configuration says
+	ErrAlreadyExists error = fault.AlreadyExists // an id used before with other rows
+	ErrExhausted     error = fault.Exhausted     // a limit that this request can never meet
+	ErrUnavailable   error = fault.Busy          // may be retried
+	ErrDataLoss      error = fault.DataLoss      // the source is broken
+	ErrForbidden     error = fault.Forbidden     // outside what the store may touch
+)
+
+// Error says what a store was doing, to which source, and why it did not work, in the manner of fs.PathError.
+type Error struct {
+	Op     string // "schema", "scan", "table", "append"
+	Source string
+	Err    error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Source, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// sourceError wraps err once; an error that already names this source is left alone.
+func sourceError(op string, src DataSource, err error) error {
+	var have *Error
+	if err == nil || errors.As(err, &have) && have.Source == src.String() || fault.IsContext(err) {
+		return err
+	}
+	return &Error{Op: op, Source: src.String(), Err: err}
+}

@@ -1,0 +1,164 @@
+package filestore
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/internal/nearest"
+)
+
+// found is a file of a listing.
+type found struct {
+	path       string // below the root
+	info       fs.FileInfo
+	partitions []partition // key=value folders between the source and the file
+}
+
+// listFiles finds the files of a source (semantics P85), ordered by path. What is listed exists and is a regular file.
+func listFiles(ctx context.Context, root *os.Root, src source) ([]found, error) {
+	info, err := root.Stat(src.path)
+	switch {
+	case err == nil && info.Mode().IsRegular():
+		return []found{{path: src.path, info: info}}, nil
+	case err == nil && info.IsDir():
+		w := &walk{ctx: ctx, root: root, depth: -1, chosen: func(name string) bool { return isParquet(name) }}
+		return w.files(src.path, fault.New(fault.Precondition,
+			"folder %q has no Parquet file (*.parquet, *.parq, *.pq), so its columns are not known", src.path))
+	case err == nil:
+		return nil, fault.New(fault.Precondition, "%q is neither a file nor a folder", src.path)
+	case src.glob && isMissing(err):
+		w := &walk{ctx: ctx, root: root, depth: src.depth(), chosen: src.matches}
+		return w.files(src.base(), fault.New(fault.NotFound, "no file matches %q: %w", src.path, fs.ErrNotExist))
+	case isMissing(err):
+		return nil, missing(root, src.path)
+	}
+	return nil, pathError(src.path, err)
+}
+
+// isParquet says whether a folder's file of this name is one of its rows.
+func isParquet(name string) bool {
+	switch path.Ext(name) {
+	case ".parquet", ".parq", ".pq":
+		return true
+	}
+	return false
+}
+
+// isHidden says whether a name is one that a folder keeps for itself.
+func isHidden(name string) bool { return name[0] == '.' || name[0] == '_' }
+
+// walk collects the chosen files below a folder. Links are followed inside the root.
+type walk struct {
+	ctx    context.Context
+	root   *os.Root
+	depth  int // of folders below the first; -1: any
+	chosen func(path string) bool
+	found  []found
+}
+
+// files walks from a folder; none is the error if it finds nothing.
+func (w *walk) files(dir string, none error) ([]found, error) {
+	info, err := w.root.Stat(dir)
+	if isMissing(err) || err == nil && !info.IsDir() {
+		return nil, none
+	}
+	if err != nil {
+		return nil, pathError(dir, err)
+	}
+	if err := w.folder(dir, []fs.FileInfo{info}, nil); err != nil {
+		return nil, err
+	}
+	if len(w.found) == 0 {
+		return nil, none
+	}
+	slices.SortFunc(w.found, func(a, b found) int { return strings.Compare(a.path, b.path) })
+	return w.found, nil
+}
+
+// folder visits one folder; above are the folders on the way to it, itself last.
+func (w *walk) folder(dir string, above []fs.FileInfo, partitions []partition) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := readDir(w.root, dir)
+	if err != nil {
+		return pathError(dir, err)
+	}
+	for _, entry := range entries {
+		if isHidden(entry.Name()) {
+			continue
+		}
+		if err := w.entry(path.Join(dir, entry.Name()), entry, above, partitions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walk) entry(name string, entry fs.DirEntry, above []fs.FileInfo, partitions []partition) error {
+	link, chosen := entry.Type()&fs.ModeSymlink != 0, w.chosen(name)
+	if !link && !entry.IsDir() && !chosen {
+		return nil
+	}
+	info, err := w.root.Stat(name)
+	switch {
+	case isMissing(err) && link && chosen:
+		return fault.New(fault.Precondition, "%q is a link to nothing", name)
+	case isMissing(err): // a link that is not ours, or a file that went away while it was listed
+		return nil
+	case err != nil:
+		return pathError(name, err)
+	case info.IsDir():
+		return w.subfolder(name, info, above, partitions)
+	case !chosen:
+		return nil
+	case !info.Mode().IsRegular():
+		return fault.New(fault.Precondition, "%q is not a regular file", name)
+	}
+	w.found = append(w.found, found{path: name, info: info, partitions: partitions})
+	return nil
+}
+
+func (w *walk) subfolder(name string, info fs.FileInfo, above []fs.FileInfo, partitions []partition) error {
+	if w.depth >= 0 && len(above) > w.depth {
+		return nil
+	}
+	for _, folder := range above {
+		if os.SameFile(folder, info) {
+			return fault.New(fault.Precondition, "the link %q leads back to a folder that holds it", name)
+		}
+	}
+	if p, ok := parsePartition(path.Base(name)); ok {
+		partitions = append(slices.Clip(partitions), p)
+	}
+	return w.folder(name, append(slices.Clip(above), info), partitions)
+}
+
+func readDir(root *os.Root, dir string) ([]fs.DirEntry, error) {
+	f, err := root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.ReadDir(-1)
+}
+
+// missing says that there is no such file, and which one was probably meant.
+func missing(root *os.Root, name string) error {
+	var names []string
+	if entries, err := readDir(root, path.Dir(name)); err == nil {
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+	}
+	hint := ""
+	if near, ok := nearest.Name(path.Base(name), names); ok {
+		hint = "; did you mean " + nearest.Quote(path.Join(path.Dir(name), near)) + "?"
+	}
+	return fault.New(fault.NotFound, "no file or folder %s below the store's root%s: %w", nearest.Quote(name), hint, fs.ErrNotExist)
+}

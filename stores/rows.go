@@ -1,0 +1,143 @@
+package stores
+
+import (
+	"context"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/flightd/flightd/internal/arrowsize"
+	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/joins"
+)
+
+// smallRecord is the number of rows below which neighbouring records are put together: a client that sends one row at a
+// time must not make the join work on one row at a time.
+const smallRecord = 4096
+
+// collect reads all entity rows into memory, within the limit and the budget.
+func collect(ctx context.Context, rows Rows, opt Options) (e joins.Entities, release func(), err error) {
+	var reserved, count int64
+	var records []arrow.Record
+	release = func() {
+		for _, rec := range records {
+			rec.Release()
+		}
+		if opt.Budget != nil {
+			opt.Budget.Release(reserved)
+		}
+	}
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	for rec, err := range rows.Records {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return e, nil, err
+		}
+		if count += rec.NumRows(); opt.EntityRows > 0 && count > opt.EntityRows {
+			return e, nil, fault.New(fault.Exhausted, "more than %d entity rows in one request (limits.entity_rows); "+
+				"send them in several requests, or raise the limit", opt.EntityRows)
+		}
+		if opt.Budget != nil {
+			size := arrowsize.Record(rec)
+			if err := opt.Budget.Reserve(ctx, size); err != nil {
+				return e, nil, err
+			}
+			reserved += size
+		}
+		if rec.NumRows() > 0 {
+			rec.Retain()
+			records = append(records, rec)
+		}
+	}
+	if records, err = merge(rows.Schema, records); err != nil {
+		return e, nil, err
+	}
+	return joins.Entities{Schema: rows.Schema, Records: records}, release, nil
+}
+
+// merge puts runs of small records together. Dictionary columns stay as they are: each record keeps its dictionary.
+func merge(schema *arrow.Schema, records []arrow.Record) ([]arrow.Record, error) {
+	for _, f := range schema.Fields() {
+		if hasDictionary(f.Type) {
+			return records, nil
+		}
+	}
+	var merged []arrow.Record
+	for len(records) > 0 {
+		n, rows := 0, int64(0)
+		for n < len(records) && rows+records[n].NumRows() <= smallRecord {
+			rows += records[n].NumRows()
+			n++
+		}
+		if n < 2 {
+			merged, records = append(merged, records[0]), records[1:]
+			continue
+		}
+		rec, err := concatenate(schema, records[:n])
+		if err != nil {
+			return append(merged, records...), err
+		}
+		for _, small := range records[:n] {
+			small.Release()
+		}
+		merged, records = append(merged, rec), records[n:]
+	}
+	return merged, nil
+}
+
+func concatenate(schema *arrow.Schema, records []arrow.Record) (arrow.Record, error) {
+	columns := make([]arrow.Array, len(schema.Fields()))
+	var rows int64
+	for i := range columns {
+		pieces := make([]arrow.Array, len(records))
+		for j, rec := range records {
+			pieces[j] = rec.Column(i)
+		}
+		var err error
+		if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
+			return nil, err
+		}
+		defer columns[i].Release()
+		rows = int64(columns[i].Len())
+	}
+	return array.NewRecord(schema, columns, rows), nil
+}
+
+func hasDictionary(t arrow.DataType) bool {
+	if t.ID() == arrow.DICTIONARY {
+		return true
+	}
+	if nested, ok := t.(arrow.NestedType); ok {
+		for _, f := range nested.Fields() {
+			if hasDictionary(f.Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// share cuts the entity rows of one share out of all of them.
+func share(e joins.Entities, s joins.Share) joins.Entities {
+	lo, hi := s.Range(e.Rows())
+	if lo == 0 && hi == e.Rows() {
+		return e
+	}
+	cut := joins.Entities{Schema: e.Schema, Time: e.Time}
+	var at int64
+	for _, rec := range e.Records {
+		from, to := max(lo, at)-at, min(hi, at+rec.NumRows())-at
+		if from < to {
+			cut.Records = append(cut.Records, rec.NewSlice(from, to))
+		}
+		at += rec.NumRows()
+	}
+	return cut
+}
