@@ -51,7 +51,7 @@ func (s *Server) DoExchange(stream flight.FlightService_DoExchangeServer) error 
 	defer leave()
 	entities, err := s.entityRows(ctx, t)
 	if err == nil && entities == nil && needsRows(t) {
-		entities, err = s.receive(ctx, up)
+		entities, err = s.receive(ctx, up, callOf(ctx).memory)
 	}
 	if err != nil {
 		return err

@@ -63,8 +63,8 @@ func (in *incoming) Next() (header, body []byte, err error) {
 
 // receive opens the stream of entity rows that follows a descriptor. A client that closes its side without a schema has
 // sent no entity rows, which is not the same as a table of zero rows.
-func (s *Server) receive(ctx context.Context, up *incoming) (*stores.Rows, error) {
-	r, err := ipcguard.NewReader(ctx, up, s.guard(ctx))
+func (s *Server) receive(ctx context.Context, up *incoming, memory *account) (*stores.Rows, error) {
+	r, err := ipcguard.NewReader(ctx, up, s.guard(memory))
 	if err == io.EOF {
 		return nil, fault.New(fault.Invalid, "historical: no entity rows came; give entity_rows, entity_rows_id, or end "+
 			"(and start) in the command, or stream them")
@@ -77,7 +77,7 @@ func (s *Server) receive(ctx context.Context, up *incoming) (*stores.Rows, error
 
 // inline reads entity rows that stand in the ticket itself.
 func (s *Server) inline(ctx context.Context, stream []byte) (*stores.Rows, error) {
-	r, err := ipcguard.NewReader(ctx, ipcguard.Bytes(stream), s.guard(ctx))
+	r, err := ipcguard.NewReader(ctx, ipcguard.Bytes(stream), s.guard(callOf(ctx).memory))
 	if err == io.EOF {
 		return nil, fault.New(fault.Invalid, "historical.entity_rows: the Arrow IPC stream is empty")
 	}
@@ -96,8 +96,8 @@ func (s *Server) inline(ctx context.Context, stream []byte) (*stores.Rows, error
 	return &stores.Rows{Schema: r.Schema(), Len: rows, Records: sequence(records)}, nil
 }
 
-func (s *Server) guard(ctx context.Context) ipcguard.Limits {
-	return ipcguard.Limits{Message: s.limits.Message, Rows: s.limits.EntityRows, Budget: callOf(ctx).memory}
+func (s *Server) guard(memory *account) ipcguard.Limits {
+	return ipcguard.Limits{Message: s.limits.Message, Rows: s.limits.EntityRows, Budget: memory}
 }
 
 // DoPut takes entity rows to be staged. Writes of features and logs are not there yet.
@@ -141,21 +141,19 @@ func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 // stage receives entity rows and keeps them. The memory of staged rows is held by an account of their own, which lives
 // as long as they do.
 func (s *Server) stage(ctx context.Context, up *incoming) (string, *upload, error) {
-	rows, err := s.receive(ctx, up)
+	account := s.memory.account(s.limits.QueueFor)
+	rows, err := s.receive(ctx, up, account)
 	if err != nil {
+		account.close()
 		return "", nil, err
 	}
-	account := s.memory.account(s.limits.QueueFor)
 	u := &upload{caller: callOf(ctx).caller, schema: rows.Schema, release: account.close}
 	for rec, err := range rows.Records {
 		if err == nil {
-			size := arrowsize.Record(rec)
 			u.records = append(u.records, rec)
 			u.rows += rec.NumRows()
-			u.bytes += size
-			if err = s.staging.room(u.caller, u.bytes); err == nil {
-				err = account.Reserve(ctx, size)
-			}
+			u.bytes += arrowsize.Record(rec)
+			err = s.staging.room(u.caller, u.bytes)
 		}
 		if err != nil {
 			account.close()

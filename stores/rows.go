@@ -7,7 +7,6 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
-	"github.com/flightd/flightd/internal/arrowsize"
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/joins"
 )
@@ -16,16 +15,13 @@ import (
 // time must not make the join work on one row at a time.
 const smallRecord = 4096
 
-// collect reads all entity rows into memory, within the limit and the budget.
+// collect reads all entity rows into memory, within the limit. Their bytes are accounted for by who received them.
 func collect(ctx context.Context, rows Rows, opt Options) (e joins.Entities, release func(), err error) {
-	var reserved, count int64
+	var count int64
 	var records []arrow.Record
 	release = func() {
 		for _, rec := range records {
 			rec.Release()
-		}
-		if opt.Budget != nil {
-			opt.Budget.Release(reserved)
 		}
 	}
 	defer func() {
@@ -43,13 +39,6 @@ func collect(ctx context.Context, rows Rows, opt Options) (e joins.Entities, rel
 		if count += rec.NumRows(); opt.EntityRows > 0 && count > opt.EntityRows {
 			return e, nil, fault.New(fault.Exhausted, "more than %d entity rows in one request (limits.entity_rows); "+
 				"send them in several requests, or raise the limit", opt.EntityRows)
-		}
-		if opt.Budget != nil {
-			size := arrowsize.Record(rec)
-			if err := opt.Budget.Reserve(ctx, size); err != nil {
-				return e, nil, err
-			}
-			reserved += size
 		}
 		if rec.NumRows() > 0 {
 			rec.Retain()

@@ -31,7 +31,8 @@ func Array(a arrow.Array) int64 {
 		return Array(a.Storage())
 	case array.BinaryLike:
 		if rows > 0 {
-			n += int64(a.ValueOffset64(int(rows)) - a.ValueOffset64(0))
+			last := int(rows) - 1 // v15 has no offset after the last value of a binary column
+			n += a.ValueOffset64(last) + int64(a.ValueLen(last)) - a.ValueOffset64(0)
 		}
 		return n + (rows+1)*offsetWidth(a)
 	case *array.FixedSizeList:

@@ -75,19 +75,37 @@ func answer(v pit.Vector, s pit.Step) (arrow.Record, []pit.ViewReport, error) {
 func concat(t pit.Table) arrow.Record {
 	columns := make([]arrow.Array, len(t.Schema.Fields()))
 	for i, f := range t.Schema.Fields() {
-		columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, 0)
-		pieces := []arrow.Array{}
-		for _, rec := range t.Records {
-			pieces = append(pieces, rec.Column(i))
-		}
-		if len(pieces) > 0 {
-			var err error
-			if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
-				panic(err)
+		b := array.NewBuilder(memory.DefaultAllocator, f.Type)
+		for _, rec := range t.Records { // array.Concatenate mixes up dictionaries that differ
+			for row := range int(rec.NumRows()) {
+				appendValue(b, rec.Column(i), row)
 			}
 		}
+		columns[i] = b.NewArray()
 	}
 	return array.NewRecord(t.Schema, columns, t.Rows())
+}
+
+// appendValue copies one value, through text where that is exact.
+func appendValue(b array.Builder, a arrow.Array, row int) {
+	if a.IsNull(row) {
+		b.AppendNull()
+		return
+	}
+	switch b := b.(type) {
+	case *array.TimestampBuilder:
+		b.Append(a.(*array.Timestamp).Value(row))
+	case *array.Decimal128Builder:
+		b.Append(a.(*array.Decimal128).Value(row))
+	case *array.Decimal256Builder:
+		b.Append(a.(*array.Decimal256).Value(row))
+	case *array.Float64Builder:
+		b.Append(a.(*array.Float64).Value(row))
+	default:
+		if err := b.AppendValueFromString(a.ValueStr(row)); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // mapped is a view with its columns by their mapped names: name -> source column.

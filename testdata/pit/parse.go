@@ -29,6 +29,9 @@ func Parse(name, text string) (Vector, error) {
 		if s.Err == nil && s.Want.Schema == nil {
 			return Vector{}, fmt.Errorf("%s.pit, line %d: the request has no `want` and no `error`", name, s.Line)
 		}
+		if s.Report != nil && len(s.Report) == 0 {
+			return Vector{}, fmt.Errorf("%s.pit, line %d: the request has no `report` after it", name, s.Line)
+		}
 	}
 	if len(v.Steps) == 0 {
 		return Vector{}, fmt.Errorf("%s.pit: nothing is asked", name)
@@ -125,6 +128,9 @@ func (v *Vector) step(kind Kind, number int, o *options, body []line) error {
 		Line: number, Kind: kind, FullFeatureNames: o.flag("full_feature_names"), KnownAt: o.flag("known_at"),
 		Timestamp: o.value("timestamp"),
 	}
+	if o.flag("report") {
+		s.Report = []ViewReport{}
+	}
 	var err error
 	if s.Start, err = o.time("start"); err != nil {
 		return err
@@ -208,6 +214,9 @@ func (v *Vector) report(lines []line) error {
 	s, err := v.last()
 	if err != nil {
 		return err
+	}
+	if s.Report == nil {
+		return fmt.Errorf("the request does not ask for a report")
 	}
 	for _, l := range lines {
 		o := parseOptions(strings.TrimPrefix(l.text, "report"))

@@ -45,6 +45,8 @@ func TestParseIsStrict(t *testing.T) {
 		{start + "all v\n\nerror", "needs a kind"},
 		{start + "all v\n\nerror invalid, unquoted", "unquoted"},
 		{start + "all v start=noon\n\nwant\nf:int64", `"noon" is not a time`},
+		{start + "all v\n\nwant\nf:int64\n\nreport v", "does not ask for a report"},
+		{start + "all v report\n\nwant\nf:int64", "no `report` after it"},
 		{"want\nf:int64", "before any request"},
 		{"report v matched=1", "before any request"},
 		{"alias a of=v", "not a view above"},

@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/flightd/flightd/config"
+	"github.com/flightd/flightd/flightsvc"
+	"github.com/flightd/flightd/stores"
+)
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name: "serve", Usage: "serve a catalog over Arrow Flight",
+		Flags: append(configFlags(),
+			&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT` to listen on; port 0 picks a free one"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "certificate `FILE` (PEM)"},
+			&cli.StringFlag{Name: "tls-key", Usage: "key `FILE` of the certificate (PEM)"},
+			&cli.StringFlag{Name: "tls-client-ca", Usage: "`FILE` of the authority that signs client certificates (PEM)"},
+		),
+		Action: serve,
+	}
+}
+
+func serve(c *cli.Context) error {
+	conf, err := loadConfig(c)
+	if err != nil {
+		return err
+	}
+	tlsFiles, err := tlsFrom(c, conf)
+	if err != nil {
+		return err
+	}
+	if c.IsSet("listen") {
+		conf.Listen = c.String("listen")
+	}
+	log := newLog(conf.Log)
+	listener, err := net.Listen("tcp", conf.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", conf.Listen, err)
+	}
+	defer listener.Close() // a server that ran has closed it already
+	catalog, closeStores, err := conf.Open(c.Context)
+	if err != nil {
+		return err
+	}
+	defer closeStores() //nolint:errcheck // stores are read-only: nothing can be lost
+	limitMemory(conf.Limits)
+	service, err := flightsvc.New(flightsvc.Options{
+		Catalog: func(context.Context) (*stores.Catalog, error) { return catalog, nil },
+		Limits:  limitsOf(conf.Limits), TLS: tlsFiles, Log: log, ShutdownTimeout: conf.ShutdownTimeout,
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	warn(c.Context, log, catalog, listener.Addr(), tlsFiles)
+	log.Info().Str("addr", listener.Addr().String()).Msg("serving")
+	return run(c.Context, service, listener)
+}
+
+// run serves until the first signal, then drains; a second signal ends the drain at once.
+func run(ctx context.Context, service *flightsvc.Server, l net.Listener) error {
+	again := make(chan os.Signal, 1)
+	stopWatching := context.AfterFunc(ctx, func() {
+		signal.Notify(again, syscall.SIGINT, syscall.SIGTERM)
+		if _, more := <-again; more {
+			service.Stop()
+		}
+	})
+	err := service.Serve(ctx, l)
+	stopWatching()
+	signal.Stop(again)
+	close(again)
+	return err
+}
+
+func tlsFrom(c *cli.Context, conf *config.Config) (*flightsvc.TLSFiles, error) {
+	var files flightsvc.TLSFiles
+	if conf.TLS != nil {
+		files = flightsvc.TLSFiles{Cert: conf.TLS.Cert, Key: conf.TLS.Key, ClientCA: conf.TLS.ClientCA}
+	}
+	for flag, field := range map[string]*string{"tls-cert": &files.Cert, "tls-key": &files.Key, "tls-client-ca": &files.ClientCA} {
+		if c.IsSet(flag) {
+			*field = c.String(flag)
+		}
+	}
+	switch {
+	case files == flightsvc.TLSFiles{}:
+		return nil, nil
+	case files.Cert == "" || files.Key == "":
+		return nil, usagef("TLS needs a certificate and its key: --tls-cert FILE --tls-key FILE")
+	}
+	return &files, nil
+}
+
+func limitsOf(l config.Limits) flightsvc.Limits {
+	return flightsvc.Limits{
+		Memory: int64(l.Memory), EntityRows: l.EntityRows, Message: int64(l.Message), Staged: int64(l.Staged), StagedFor: l.StagedFor,
+		Concurrent: l.Concurrent, QueueFor: l.QueueFor, Query: l.Query, Stalled: l.Stalled,
+	}
+}
+
+// limitMemory tells the garbage collector to work harder before the process outgrows the budget by much. What stands in
+// GOMEMLIMIT goes first.
+func limitMemory(l config.Limits) {
+	if os.Getenv("GOMEMLIMIT") == "" && int64(l.Memory) < math.MaxInt64/2 {
+		debug.SetMemoryLimit(int64(l.Memory) + 256<<20)
+	}
+}
+
+// warn says what will not work, or is not safe, before the first call meets it.
+func warn(ctx context.Context, log zerolog.Logger, catalog *stores.Catalog, addr net.Addr, files *flightsvc.TLSFiles) {
+	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (files == nil || files.ClientCA == "") {
+		log.Warn().Str("addr", addr.String()).Msg("listening beyond loopback without authentication: everybody who reaches this port can read every view")
+	}
+	for _, v := range catalog.Views() {
+		if err := stores.Check(ctx, v); err != nil {
+			log.Warn().Str("view", v.Name).Str("error", err.Error()).Msg("the source of a feature view cannot be read")
+		}
+	}
+}
+
+func newLog(l config.Log) zerolog.Logger {
+	zerolog.DurationFieldUnit = time.Millisecond
+	var out io.Writer = os.Stderr
+	if l.Format == "console" || l.Format == "auto" && term.IsTerminal(int(os.Stderr.Fd())) {
+		out = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly}
+	}
+	level, err := zerolog.ParseLevel(l.Level)
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+}
