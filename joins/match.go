@@ -21,7 +21,7 @@ const hasCreated = 1 << 63
 // beats reports whether c wins over d by the rules P03, P09, P10 and P11.
 func (c *candidate) beats(d *candidate) bool {
 	switch {
-	case d.tag == 0:
+	case c.tag == 0 || d.tag == 0:
 		return c.tag != 0
 	case c.time != d.time:
 		return c.time > d.time

@@ -225,9 +225,17 @@ func (d *distinct) batch(ctx context.Context, v *View, rec arrow.Record, window 
 	if err != nil {
 		return err
 	}
+	known := make([]uint8, rec.NumRows())
+	for i := range last { // null keys, NaN among them, make no row, and cannot all be cast
+		own, _ := pair(rec.Column(i).DataType(), rec.Column(i).DataType())
+		var col keyColumn
+		if err := col.encode(rec.Column(i), own, known); err != nil {
+			return err
+		}
+	}
 	var wanted []Ref
 	for i, t := range times {
-		if column.IsValid(i) && t >= window.lo && t <= window.hi {
+		if column.IsValid(i) && known[i] == usable && t >= window.lo && t <= window.hi {
 			wanted = append(wanted, Ref{0, int32(i)})
 		}
 	}

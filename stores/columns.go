@@ -117,7 +117,13 @@ func (b *boundView) pick(requested []string) ([]string, error) {
 	if requested == nil {
 		return b.features, nil
 	}
-	for _, f := range requested {
+	if len(requested) == 0 {
+		return nil, fault.New(fault.Invalid, "the list of features of %q is empty; leave it out for all of them", b.Name)
+	}
+	for i, f := range requested {
+		if slices.Contains(requested[:i], f) {
+			return nil, fault.New(fault.Invalid, "feature %q of %q is requested twice", f, b.Name)
+		}
 		if !slices.Contains(b.features, f) {
 			return nil, fault.New(fault.NotFound, "feature view %q has no feature %s; %s",
 				b.Name, nearest.Quote(f), nearest.Hint(f, b.features))

@@ -41,6 +41,9 @@ func Plan(ctx context.Context, r Request, opt Options) (*RetrievalJob, error) {
 // planInStore asks the store that holds all views of the request, if there is one and it plans.
 func planInStore(ctx context.Context, r Request) (*RetrievalJob, error) {
 	views := r.Views()
+	if len(views) == 0 {
+		return nil, fault.New(fault.Invalid, "no features are requested")
+	}
 	for _, v := range views {
 		if v.Store != views[0].Store {
 			return nil, errors.ErrUnsupported

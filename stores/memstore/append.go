@@ -63,9 +63,10 @@ func collect(ctx context.Context, schema *arrow.Schema, rows stores.Rows) (arrow
 			return nil, err
 		}
 		rec.Retain()
+		defer rec.Release()
 		records = append(records, rec)
 	}
-	return concat(schema, records)
+	return merge(schema, records...)
 }
 
 // repeat answers an id that is known: the same rows are a duplicate, whatever batches they came in.

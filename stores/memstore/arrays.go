@@ -1,120 +1,69 @@
 package memstore
 
 import (
+	"fmt"
+
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/joins"
 )
 
-// null is the row number that take answers with a null.
-const null = -1
+// Arrays are made by joins.Take only: what it returns is fresh, has its dictionaries decoded and its nulls counted, so
+// any number of readers can share it.
 
-// take makes an array of the given rows of values. It is generic over all types because it concatenates slices, one for
-// each run of neighbouring rows; a store that is asked for many rows would copy typed values instead.
-func take(values arrow.Array, rows []int64) (arrow.Array, error) {
-	if len(rows) == 0 {
-		return array.MakeArrayOfNull(memory.DefaultAllocator, values.DataType(), 0), nil
-	}
-	var runs []arrow.Array
-	for i := 0; i < len(rows); {
-		j := i + 1
-		if rows[i] == null {
-			runs = append(runs, array.MakeArrayOfNull(memory.DefaultAllocator, values.DataType(), 1))
-		} else {
-			for j < len(rows) && rows[j] == rows[j-1]+1 {
-				j++
-			}
-			runs = append(runs, array.NewSlice(values, rows[i], rows[i]+int64(j-i)))
-		}
-		i = j
-	}
-	out, err := array.Concatenate(runs, memory.DefaultAllocator)
-	if err == nil {
-		settle(out)
-	}
-	return out, err
-}
-
-// concat makes one record of many.
-func concat(schema *arrow.Schema, records []arrow.Record) (arrow.Record, error) {
-	columns := make([]arrow.Array, len(schema.Fields()))
-	var rows int64
-	for _, rec := range records {
-		rows += rec.NumRows()
-	}
-	for i := range columns {
-		if len(records) == 0 {
-			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, schema.Field(i).Type, 0)
-			continue
-		}
-		pieces := make([]arrow.Array, len(records))
-		for j, rec := range records {
-			pieces[j] = rec.Column(i)
-		}
-		var err error
-		if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
-			return nil, err
-		}
-		settle(columns[i])
-	}
-	return array.NewRecord(schema, columns, rows), nil
-}
-
-// settle makes an array count its nulls now. Arrow counts them on first use, unlocked, which is a race between readers.
-func settle(a arrow.Array) {
-	a.NullN()
-	if a.DataType().ID() == arrow.EXTENSION {
-		settle(a.(array.ExtensionArray).Storage())
-		return
-	}
-	switch a := a.(type) {
-	case *array.Struct:
-		for i := range a.NumField() {
-			settle(a.Field(i))
-		}
-	case array.ListLike:
-		settle(a.ListValues())
-	}
-}
-
-// decodedSchema is a schema without dictionaries and without metadata.
-func decodedSchema(schema *arrow.Schema) *arrow.Schema {
+// decoded is a schema without dictionaries and metadata; it refuses types that cannot be features.
+func decoded(schema *arrow.Schema) (*arrow.Schema, error) {
 	fields := make([]arrow.Field, len(schema.Fields()))
 	for i, f := range schema.Fields() {
-		if d, ok := f.Type.(*arrow.DictionaryType); ok {
-			f.Type = d.ValueType
+		empty, err := joins.Take(f.Type, nil, nil)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "column %q: %w", f.Name, err)
 		}
-		fields[i] = f
+		defer empty.Release()
+		fields[i] = arrow.Field{Name: f.Name, Type: empty.DataType(), Nullable: true}
 	}
-	return arrow.NewSchema(fields, nil)
+	return arrow.NewSchema(fields, nil), nil
 }
 
-// decode gives a record the types of schema, its dictionary columns decoded, ready to be shared between readers.
-func decode(schema *arrow.Schema, rec arrow.Record) (arrow.Record, error) {
-	columns := make([]arrow.Array, rec.NumCols())
-	for i, col := range rec.Columns() {
-		columns[i] = col
-		if d, ok := col.(*array.Dictionary); ok {
-			decoded, err := decodeDictionary(d)
-			if err != nil {
-				return nil, fault.New(fault.Invalid, "column %q: %w", rec.ColumnName(i), err)
-			}
-			columns[i] = decoded
+// merge copies the rows of records into one record of a decoded schema.
+func merge(schema *arrow.Schema, records ...arrow.Record) (arrow.Record, error) {
+	var refs []joins.Ref
+	for i, rec := range records {
+		for row := range rec.NumRows() {
+			refs = append(refs, joins.Ref{Chunk: int32(i), Row: int32(row)})
 		}
-		settle(columns[i])
 	}
-	return array.NewRecord(schema, columns, rec.NumRows()), nil
+	columns := make([]arrow.Array, len(schema.Fields()))
+	for i, f := range schema.Fields() {
+		chunks, typ := make([]arrow.Array, len(records)), f.Type
+		for j, rec := range records {
+			chunks[j] = rec.Column(i)
+			typ = chunks[j].DataType() // possibly a dictionary
+		}
+		var err error
+		if columns[i], err = joins.Take(typ, chunks, refs); err != nil {
+			return nil, fmt.Errorf("column %q: %w", f.Name, err)
+		}
+		defer columns[i].Release()
+	}
+	return array.NewRecord(schema, columns, int64(len(refs))), nil
 }
 
-func decodeDictionary(d *array.Dictionary) (arrow.Array, error) {
-	rows := make([]int64, d.Len())
-	for i := range rows {
-		rows[i] = null
-		if d.IsValid(i) {
-			rows[i] = int64(d.GetValueIndex(i))
-		}
+// take copies rows of some columns of a record.
+func take(schema *arrow.Schema, rec arrow.Record, indices []int, rows []int64) (arrow.Record, error) {
+	refs := make([]joins.Ref, len(rows))
+	for i, row := range rows {
+		refs[i] = joins.Ref{Row: int32(row)}
 	}
-	return take(d.Dictionary(), rows)
+	columns := make([]arrow.Array, len(indices))
+	for i, index := range indices {
+		var err error
+		if columns[i], err = joins.Take(schema.Field(i).Type, []arrow.Array{rec.Column(index)}, refs); err != nil {
+			return nil, fmt.Errorf("column %q: %w", schema.Field(i).Name, err)
+		}
+		defer columns[i].Release()
+	}
+	return array.NewRecord(schema, columns, int64(len(rows))), nil
 }

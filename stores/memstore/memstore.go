@@ -2,8 +2,8 @@
 // a program that embeds flightd may too, and it is the shortest complete example of a store with every ability that does
 // not need an engine: parts, rows by position, and appends.
 //
-// Rules that hold everywhere: a record that has been put is never changed, so readers need no lock; a table is replaced
-// as a whole, so a snapshot is a pointer; dictionaries are decoded on the way in.
+// Rules that hold everywhere: records are copied on the way in, their dictionaries decoded, and never changed after
+// that, so readers need no lock; a table is replaced as a whole, so a snapshot is a pointer.
 package memstore
 
 import (
@@ -48,8 +48,8 @@ type Store struct {
 // New makes an empty store.
 func New() *Store { return &Store{tables: make(map[string]*table)} }
 
-// Put makes or replaces the table called name. Each record becomes one part of it, in this order. The records are
-// retained and must not be written to afterwards; their schema must have the columns of schema.
+// Put makes or replaces the table called name. Each record is copied and becomes one part of it, in this order; it must
+// have the columns of schema.
 func (s *Store) Put(name string, schema *arrow.Schema, records ...arrow.Record) error {
 	t, err := newTable(name, schema, records)
 	if err != nil {

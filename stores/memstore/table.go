@@ -27,16 +27,20 @@ type appended struct {
 }
 
 func newTable(name string, schema *arrow.Schema, records []arrow.Record) (*table, error) {
-	t := &table{name: name, schema: decodedSchema(schema), appends: make(map[string]appended)}
+	plain, err := decoded(schema)
+	if err != nil {
+		return nil, fmt.Errorf("table %q: %w", name, err)
+	}
+	t := &table{name: name, schema: plain, appends: make(map[string]appended)}
 	for i, rec := range records {
 		if err := sameColumns(schema, rec.Schema()); err != nil {
 			return nil, fmt.Errorf("table %q, record %d: %w", name, i, err)
 		}
-		decoded, err := decode(t.schema, rec)
+		part, err := merge(plain, rec)
 		if err != nil {
 			return nil, fmt.Errorf("table %q, record %d: %w", name, i, err)
 		}
-		t.records = append(t.records, decoded)
+		t.records = append(t.records, part)
 	}
 	return t, nil
 }
@@ -85,13 +89,7 @@ func (t *table) Gather(ctx context.Context, part int, rows []int64, columns []st
 	if err != nil {
 		return nil, err
 	}
-	out := make([]arrow.Array, len(indices))
-	for i, index := range indices {
-		if out[i], err = take(t.records[part].Column(index), rows); err != nil {
-			return nil, fmt.Errorf("column %q: %w", columns[i], err)
-		}
-	}
-	return array.NewRecord(schema, out, int64(len(rows))), nil
+	return take(schema, t.records[part], indices, rows)
 }
 
 // project finds the named columns.
