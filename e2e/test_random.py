@@ -19,7 +19,7 @@ import oracle
 from server import exchange, exchange_table, get, inline, report_of, stage
 
 SEED = int(os.environ.get("E2E_SEED") or time.time_ns() % 10**6)
-CASES = int(os.environ.get("E2E_CASES") or 150)
+CASES = int(os.environ.get("E2E_CASES") or 500)
 NUMBERS = [int(os.environ["E2E_CASE"])] if os.environ.get("E2E_CASE") else range(CASES)
 WINDOWS = (None, "2023-12-31T00:00:00Z", "2024-01-01T01:00:00Z", "2024-01-01T02:00:00+01:00", "2024-01-01T03:00:00.000000", "2024-01-01T04:00:00.000001Z",
            "2024-01-01T07:00:00.000000000Z", "2024-06-01T00:00:00Z")

@@ -84,7 +84,7 @@ func RandomKeyed(rng *rand.Rand) Case {
 
 func randomView(rng *rand.Rand, name string, keys []randomColumn, extremes bool) View {
 	v := View{Name: name, EventTime: "ts", TTL: pick(rng, ttls)}
-	rec := &recordMaker{rng: rng, rows: rng.IntN(40)}
+	rec := &recordMaker{rng: rng, rows: rng.IntN(40), tame: !extremes}
 	for _, col := range keys {
 		t := col.dataType
 		if extremes { // any type that may be joined with the entity column's

@@ -216,8 +216,9 @@ func (f *File) broken(rg int, column string, err error) error {
 	return fault.New(fault.DataLoss, "%s: %w", where, err)
 }
 
+// codecs are those that read right. lz4_raw is not among them: pages that a writer left uncompressed came out wrong.
 var codecs = map[format.CompressionCodec]bool{
-	format.Uncompressed: true, format.Snappy: true, format.Gzip: true, format.Brotli: true, format.Zstd: true, format.Lz4Raw: true,
+	format.Uncompressed: true, format.Snappy: true, format.Gzip: true, format.Brotli: true, format.Zstd: true,
 }
 
 // checkChunk refuses what cannot be read before a page of it is touched.
@@ -225,7 +226,7 @@ func (f *File) checkChunk(rg int, n *node, leaf int) error {
 	c := f.chunk(rg, leaf)
 	if !codecs[c.Codec] {
 		return fault.New(fault.Unimplemented, "%s: column %q is compressed with %s, which cannot be read; write it with snappy, zstd, gzip, "+
-			"brotli, lz4_raw or none", f.name, n.name, c.Codec)
+			"brotli or none", f.name, n.name, c.Codec)
 	}
 	for _, e := range c.Encoding {
 		if e < format.Plain || e > format.ByteStreamSplit || e == 1 {

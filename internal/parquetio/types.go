@@ -368,8 +368,8 @@ func applyStored(columns []*node, encoded string) {
 }
 
 func (n *node) refine(stored arrow.DataType) {
-	if d, ok := stored.(*arrow.DictionaryType); ok {
-		stored = d.ValueType
+	if _, ok := stored.(*arrow.DictionaryType); ok {
+		return // pyarrow reads the values with the type that the file gives them
 	}
 	switch n.kind {
 	case leafNode:
@@ -417,7 +417,7 @@ func (n *node) refineList(stored arrow.DataType) {
 func (n *node) refineLeaf(stored arrow.DataType) {
 	switch have := n.typ.(type) {
 	case *arrow.TimestampType:
-		if want, ok := stored.(*arrow.TimestampType); ok && have.TimeZone == "UTC" && want.TimeZone != "" && want.Unit == have.Unit {
+		if want, ok := stored.(*arrow.TimestampType); ok && have.TimeZone == "UTC" && want.TimeZone != "" {
 			n.typ = &arrow.TimestampType{Unit: have.Unit, TimeZone: want.TimeZone}
 		}
 	case *arrow.Int64Type:

@@ -71,7 +71,7 @@ func Run(t *testing.T, h Harness) {
 
 func checks() []check {
 	var all []check
-	for _, some := range [][]check{schemaChecks, scanChecks, typeChecks, tableChecks, appendChecks, closeChecks} {
+	for _, some := range [][]check{schemaChecks, scanChecks, typeChecks, tableChecks, appendChecks, closeChecks, questionChecks} {
 		all = append(all, some...)
 	}
 	return all

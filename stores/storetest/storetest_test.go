@@ -203,19 +203,19 @@ func renamed(schema *arrow.Schema) *arrow.Schema {
 
 var faults = []fault{
 	{"missing", "without fs.ErrNotExist", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, err: func(error) error { return errors.New("gone") }}
+		return &broken{Store: s, err: func(error) error { return errors.New("gone") }}
 	}},
 	{"schema", "another name", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, schema: renamed}
+		return &broken{Store: s, schema: renamed}
 	}},
 	{"projection", "all columns", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
+		return &broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
 			sel.Columns = []string{"driver_id", "event_timestamp", "created", "trips", "note"}
 			return rows(ctx, sel)
 		}}
 	}},
 	{"range", "cut short", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
+		return &broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
 			return each(func(i int, rec arrow.Record) arrow.Record {
 				if !sel.End.IsZero() && i > 1 {
 					return nil
@@ -225,7 +225,7 @@ var faults = []fault{
 		}}
 	}},
 	{"lazy", "reads at once", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
+		return &broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
 			var records []arrow.Record
 			for rec := range rows(ctx, sel) {
 				records = append(records, rec)
@@ -240,7 +240,7 @@ var faults = []fault{
 		}}
 	}},
 	{"break", "leaves a goroutine", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
+		return &broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
 			return func(yield func(arrow.Record, error) bool) {
 				go func() { <-ctx.Done() }()
 				rows(ctx, sel)(yield)
@@ -248,7 +248,7 @@ var faults = []fault{
 		}}
 	}},
 	{"twice", "only once", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
+		return &broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
 			done := false
 			return func(yield func(arrow.Record, error) bool) {
 				if !done {
@@ -259,7 +259,7 @@ var faults = []fault{
 		}}
 	}},
 	{"cancel", "ends as if complete", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
+		return &broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
 			return func(yield func(arrow.Record, error) bool) {
 				for rec, err := range rows(ctx, sel) {
 					if err != nil || !yield(rec, nil) {
@@ -271,7 +271,7 @@ var faults = []fault{
 	}},
 	{"concurrent", "one at a time", func(s *memstore.Store) stores.OfflineStore {
 		var mu sync.Mutex
-		return broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
+		return &broken{Store: s, scan: func(ctx context.Context, sel stores.Selection, rows scanFunc) iter.Seq2[arrow.Record, error] {
 			return func(yield func(arrow.Record, error) bool) {
 				if !mu.TryLock() {
 					yield(nil, errors.New("busy"))
@@ -286,19 +286,20 @@ var faults = []fault{
 	{"types", "a null lost", lastRowLost}, {"clocks", "a row lost", lastRowLost}, {"names", "a row lost", lastRowLost},
 	{"all null", "a row lost", lastRowLost},
 	{"nothing", "an error", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: each(func(_ int, rec arrow.Record) arrow.Record {
+		return &broken{Store: s, scan: each(func(_ int, rec arrow.Record) arrow.Record {
 			return array.NewRecord(renamed(rec.Schema()), rec.Columns(), rec.NumRows())
 		})}
 	}},
+	{"random", "a row lost", lastRowLost},
 	{"parts", "a row lost", inTable(brokenTable{rows: withoutLast})},
 	{"parts at once", "one at a time", inTable(brokenTable{mu: new(sync.Mutex)})},
 	{"gather", "backwards", inTable(brokenTable{gather: func(rows []int64) []int64 { slices.Reverse(rows); return rows }})},
 	{"bounds", "too tight", inTable(brokenTable{range_: [2]int64{1, 2}})},
 	{"read-only", "writes through a hidden ability", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, scan: each(func(_ int, rec arrow.Record) arrow.Record { return withoutLast(rec) })}
+		return &broken{Store: s, scan: each(func(_ int, rec arrow.Record) arrow.Record { return withoutLast(rec) })}
 	}},
 	{"append", "nothing written", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, append: func(_ context.Context, _ string, rows stores.Rows, _ appendFunc) (w stores.Written, err error) {
+		return &broken{Store: s, append: func(_ context.Context, _ string, rows stores.Rows, _ appendFunc) (w stores.Written, err error) {
 			for rec := range rows.Records {
 				w.Rows += rec.NumRows()
 			}
@@ -306,7 +307,7 @@ var faults = []fault{
 		}}
 	}},
 	{"append fails", "half written", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, append: func(ctx context.Context, id string, rows stores.Rows, write appendFunc) (stores.Written, error) {
+		return &broken{Store: s, append: func(ctx context.Context, id string, rows stores.Rows, write appendFunc) (stores.Written, error) {
 			var failed error
 			some := rows
 			some.Records = func(yield func(arrow.Record, error) bool) {
@@ -321,14 +322,14 @@ var faults = []fault{
 		}}
 	}},
 	{"append schema", "accepted", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, append: func(context.Context, string, stores.Rows, appendFunc) (stores.Written, error) {
+		return &broken{Store: s, append: func(context.Context, string, stores.Rows, appendFunc) (stores.Written, error) {
 			return stores.Written{}, nil
 		}}
 	}},
 	{"append again", "written twice", forgetful}, {"append other", "accepted", forgetful}, {"append at once", "all write", forgetful},
-	{"closed", "goes on", func(s *memstore.Store) stores.OfflineStore { return broken{Store: s, open: true} }},
+	{"closed", "goes on", func(s *memstore.Store) stores.OfflineStore { return &broken{Store: s, open: true} }},
 	{"foreign", "panics", func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, err: func(err error) error {
+		return &broken{Store: s, err: func(err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				panic("no such source")
 			}
@@ -338,12 +339,12 @@ var faults = []fault{
 }
 
 func lastRowLost(s *memstore.Store) stores.OfflineStore {
-	return broken{Store: s, scan: each(func(_ int, rec arrow.Record) arrow.Record { return withoutLast(rec) })}
+	return &broken{Store: s, scan: each(func(_ int, rec arrow.Record) arrow.Record { return withoutLast(rec) })}
 }
 
 func inTable(with brokenTable) func(*memstore.Store) stores.OfflineStore {
 	return func(s *memstore.Store) stores.OfflineStore {
-		return broken{Store: s, table: func(table joins.Table) joins.Table {
+		return &broken{Store: s, table: func(table joins.Table) joins.Table {
 			b := with
 			b.Gatherer = table.(joins.Gatherer)
 			return b
@@ -355,7 +356,7 @@ func inTable(with brokenTable) func(*memstore.Store) stores.OfflineStore {
 func forgetful(s *memstore.Store) stores.OfflineStore {
 	var mu sync.Mutex
 	n := 0
-	return broken{Store: s, append: func(ctx context.Context, id string, rows stores.Rows, write appendFunc) (stores.Written, error) {
+	return &broken{Store: s, append: func(ctx context.Context, id string, rows stores.Rows, write appendFunc) (stores.Written, error) {
 		mu.Lock()
 		n++
 		id = fmt.Sprint(id, n)

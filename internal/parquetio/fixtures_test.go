@@ -1,0 +1,149 @@
+package parquetio_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/flightd/flightd/internal/parquetio"
+)
+
+const fixtures = "../../testdata/parquet"
+
+func open(t testing.TB, path string) *parquetio.File {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parquetio.Open(bytes.NewReader(data), int64(len(data)), filepath.Base(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// expected is what pyarrow reads from a fixture, one array for each column.
+func expected(t *testing.T, path string) (*arrow.Schema, []arrow.Array) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ipc.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks := make([][]arrow.Array, len(r.Schema().Fields()))
+	for r.Next() {
+		for i, c := range r.Record().Columns() {
+			c.Retain()
+			chunks[i] = append(chunks[i], c)
+		}
+	}
+	return r.Schema(), join(t, r.Schema(), chunks)
+}
+
+func join(t *testing.T, schema *arrow.Schema, chunks [][]arrow.Array) []arrow.Array {
+	t.Helper()
+	columns := make([]arrow.Array, len(chunks))
+	for i, of := range chunks {
+		if len(of) == 0 {
+			columns[i] = array.NewBuilder(memory.DefaultAllocator, schema.Field(i).Type).NewArray()
+			continue
+		}
+		var err error
+		if columns[i], err = array.Concatenate(of, memory.DefaultAllocator); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return columns
+}
+
+// TestFixtures reads the files of many writers, whole and row by row, and compares with what pyarrow reads.
+func TestFixtures(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(fixtures, "*.parquet"))
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d fixtures: %v", len(files), err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f := open(t, path)
+			schema, want := expected(t, strings.TrimSuffix(path, ".parquet")+".arrows")
+			if len(f.Schema().Fields()) != len(schema.Fields()) {
+				t.Fatalf("%d columns, want %d", len(f.Schema().Fields()), len(schema.Fields()))
+			}
+			for i, w := range schema.Fields() {
+				if have := f.Schema().Field(i); have.Name != w.Name || have.Type.String() != w.Type.String() {
+					t.Errorf("column %d is %s %s, want %s %s", i, have.Name, have.Type, w.Name, w.Type)
+				}
+			}
+			readsLike(t, f, want)
+			gathersLike(t, f, want)
+		})
+	}
+}
+
+func readsLike(t *testing.T, f *parquetio.File, want []arrow.Array) {
+	for c := range want {
+		at := int64(0)
+		for rg := range f.RowGroups() {
+			for rec, err := range f.Read(t.Context(), rg, []int{c}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				same(t, f.Schema().Field(c).Name, rec.Column(0), array.NewSlice(want[c], at, at+rec.NumRows()))
+				at += rec.NumRows()
+			}
+		}
+		if at != int64(want[c].Len()) {
+			t.Errorf("%s: %d rows, want %d", f.Schema().Field(c).Name, at, want[c].Len())
+		}
+	}
+}
+
+func gathersLike(t *testing.T, f *parquetio.File, want []arrow.Array) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for c := range want {
+		first := int64(0)
+		for rg := range f.RowGroups() {
+			for range 5 {
+				var rows []int64
+				for row := range f.RowGroupRows(rg) {
+					if rng.IntN(1+rng.IntN(40)) == 0 {
+						rows = append(rows, row)
+					}
+				}
+				rec, err := f.Gather(t.Context(), rg, rows, []int{c})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, row := range rows {
+					got := array.NewSlice(rec.Column(0), int64(i), int64(i)+1)
+					same(t, f.Schema().Field(c).Name+" gathered", got, array.NewSlice(want[c], first+row, first+row+1))
+				}
+			}
+			first += f.RowGroupRows(rg)
+		}
+	}
+}
+
+func same(t *testing.T, name string, got, want arrow.Array) {
+	t.Helper()
+	for i := range want.Len() {
+		if got.ValueStr(i) != want.ValueStr(i) || got.IsNull(i) != want.IsNull(i) {
+			t.Fatalf("%s: row %d is %s, want %s", name, i, got.ValueStr(i), want.ValueStr(i))
+		}
+	}
+	if got.NullN() != want.NullN() {
+		t.Fatalf("%s: %d nulls, want %d", name, got.NullN(), want.NullN())
+	}
+}

@@ -1,7 +1,0 @@
-package storetest
-
-import "testing"
-
-var randomChecks []check
-
-func runVectors(t *testing.T, h Harness) {}
