@@ -18,13 +18,13 @@ func (v *boundView) fill(m *matcher, rows int, report *ViewReport) []Position {
 			if m.best[slot].beats(&best) {
 				best = m.best[slot]
 			}
-			blind := v.bounds.blind != nil && v.bounds.blind[slot]
-			expired := best.tag != 0 && (blind || v.bounds.lower != nil && best.time < v.bounds.lower[slot])
-			if best.tag != 0 && !expired {
+			found := best.tag != 0 && !(v.bounds.early != nil && v.bounds.early[slot])
+			expired := found && (v.bounds.late != nil && v.bounds.late[slot] || v.bounds.lower != nil && best.time < v.bounds.lower[slot])
+			if found && !expired {
 				winners[s.row[slot]] = best.position()
 			}
 			if report != nil {
-				report.count(best.tag != 0, expired, m.seen[g])
+				report.count(found, expired, m.seen[g])
 			}
 		}
 	}

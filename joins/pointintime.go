@@ -146,7 +146,7 @@ func (c *call) bind(view *View, s *slots, spaces []space) (*boundView, error) {
 		if c.options.KnownAt {
 			createdUnit, _ := unitOf(f.Type)
 			b := s.boundsFor(0, createdUnit)
-			v.created, v.createdNone = b.upper, b.blind
+			v.created, v.createdNone = b.upper, b.early
 		}
 	}
 	v.rangesOf(c.entities)

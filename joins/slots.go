@@ -108,23 +108,24 @@ func (s *slots) assign(ctx context.Context, e Entities, times *entityTimes, keys
 type bounds struct {
 	upper []int64 // slot -> last instant that it may see
 	lower []int64 // slot -> first instant that is not too old; nil: no ttl
-	blind []bool  // slot -> sees nothing, because its bounds are outside what the unit can say; nil: none is
+	early []bool  // slot -> sees nothing, because it is before all that the unit can say; nil: none is
+	late  []bool  // slot -> everything is too old, because its lower bound is after all that the unit can say; nil: none is
 }
 
 func (s *slots) boundsFor(ttl time.Duration, to unit) *bounds {
 	b := &bounds{upper: s.time}
-	blind := func(slot int) {
-		if b.blind == nil {
-			b.blind = make([]bool, len(s.time))
+	mark := func(slots *[]bool, slot int) {
+		if *slots == nil {
+			*slots = make([]bool, len(s.time))
 		}
-		b.blind[slot] = true
+		(*slots)[slot] = true
 	}
 	if s.unit != to {
 		b.upper = make([]int64, len(s.time))
 		for i, v := range s.time {
 			u, over := floor(v, s.unit, to)
 			if b.upper[i] = u; over < 0 {
-				blind(i)
+				mark(&b.early, i)
 			}
 		}
 	}
@@ -133,7 +134,7 @@ func (s *slots) boundsFor(ttl time.Duration, to unit) *bounds {
 		for i, v := range s.time {
 			l, over := lowest(v, s.unit, ttl, to)
 			if b.lower[i] = l; over > 0 {
-				blind(i)
+				mark(&b.late, i)
 			}
 		}
 	}
