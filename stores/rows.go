@@ -19,14 +19,14 @@ const smallRecord = 4096
 func collect(ctx context.Context, rows Rows, opt Options) (e joins.Entities, release func(), err error) {
 	var count int64
 	var records []arrow.Record
-	release = func() {
+	give := func() {
 		for _, rec := range records {
 			rec.Release()
 		}
 	}
 	defer func() {
 		if err != nil {
-			release()
+			give()
 		}
 	}()
 	for rec, err := range rows.Records {
@@ -48,7 +48,7 @@ func collect(ctx context.Context, rows Rows, opt Options) (e joins.Entities, rel
 	if records, err = merge(rows.Schema, records); err != nil {
 		return e, nil, err
 	}
-	return joins.Entities{Schema: rows.Schema, Records: records}, release, nil
+	return joins.Entities{Schema: rows.Schema, Records: records}, give, nil
 }
 
 // merge puts runs of small records together. Dictionary columns stay as they are: each record keeps its dictionary.

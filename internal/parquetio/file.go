@@ -216,7 +216,7 @@ func (f *File) broken(rg int, column string, err error) error {
 	return fault.New(fault.DataLoss, "%s: %w", where, err)
 }
 
-// codecs are those that read right. lz4_raw is not among them: pages that a writer left uncompressed came out wrong.
+// codecs are those that read right. lz4_raw is not among them yet: some of its pages come out wrong.
 var codecs = map[format.CompressionCodec]bool{
 	format.Uncompressed: true, format.Snappy: true, format.Gzip: true, format.Brotli: true, format.Zstd: true,
 }

@@ -37,7 +37,7 @@ func TestConfinement(t *testing.T) {
 		"../%.parquet", "../%abouts", "inside/../../%.parquet", "./../%.parquet", "..", "../root-of-another", "inside/..", "../root/inside",
 		top + "/%.parquet", "/", "/etc/passwd", "//%.parquet", "file:///etc/passwd", "file://%.parquet", "s3://bucket/%.parquet", "http://localhost/%",
 		"%-absolute.parquet", "%-relative.parquet", "%-twice.parquet", "%-through.parquet", "%-folder", "%-folder/a.parquet",
-		"%-folder/../there.parquet", "with-%-file", "with-%-folder", "with-%-file/a.parquet", "with-%-folder/sub/a.parquet",
+		"%-folder/../%.parquet", "with-%-file", "with-%-folder", "with-%-file/a.parquet", "with-%-folder/sub/a.parquet",
 		"../*.parquet", "../%*", "*/../../%.parquet", "inside/../../*.parquet", "/*", "%-relative*", "with-%-f*/*.parquet", "with-%-folder/**",
 		"%-folder/*.parquet",
 	}
@@ -72,7 +72,8 @@ func refused(t *testing.T, s stores.OfflineStore, top, path string) string {
 	if strings.Contains(strings.ReplaceAll(err.Error(), path, ""), top) {
 		t.Errorf("%s: the message shows where the root is: %v", path, err)
 	}
-	return err.Error()
+	message, _, _ := strings.Cut(err.Error(), "; did you mean") // which is about names inside the root
+	return message
 }
 
 func absolute(t *testing.T, to, at string) {

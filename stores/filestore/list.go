@@ -26,14 +26,14 @@ func listFiles(ctx context.Context, root *os.Root, src source) ([]found, error) 
 	case err == nil && info.Mode().IsRegular():
 		return []found{{path: src.path, info: info}}, nil
 	case err == nil && info.IsDir():
-		w := &walk{ctx: ctx, root: root, depth: -1, chosen: func(name string) bool { return isParquet(name) }}
+		w := &walk{ctx: ctx, root: root, descends: anywhere, chosen: isParquet}
 		return w.files(src.path, fault.New(fault.Precondition,
 			"folder %q has no Parquet file (*.parquet, *.parq, *.pq), so its columns are not known", src.path))
 	case err == nil:
 		return nil, fault.New(fault.Precondition, "%q is neither a file nor a folder", src.path)
 	case src.glob && isMissing(err):
-		w := &walk{ctx: ctx, root: root, depth: src.depth(), chosen: src.matches}
-		return w.files(src.base(), fault.New(fault.NotFound, "no file matches %q: %w", src.path, fs.ErrNotExist))
+		w := &walk{ctx: ctx, root: root, descends: src.descends, chosen: src.matches}
+		return w.files(src.base(), notThere("no file matches "+nearest.Quote(src.path)))
 	case isMissing(err):
 		return nil, missing(root, src.path)
 	}
@@ -49,16 +49,19 @@ func isParquet(name string) bool {
 	return false
 }
 
+// anywhere is where the files of a folder may be.
+func anywhere(string) bool { return true }
+
 // isHidden says whether a name is one that a folder keeps for itself.
 func isHidden(name string) bool { return name[0] == '.' || name[0] == '_' }
 
 // walk collects the chosen files below a folder. Links are followed inside the root.
 type walk struct {
-	ctx    context.Context
-	root   *os.Root
-	depth  int // of folders below the first; -1: any
-	chosen func(path string) bool
-	found  []found
+	ctx      context.Context
+	root     *os.Root
+	chosen   func(path string) bool // is a file of the source
+	descends func(path string) bool // may be a folder with such files
+	found    []found
 }
 
 // files walks from a folder; none is the error if it finds nothing.
@@ -102,7 +105,7 @@ func (w *walk) folder(dir string, above []fs.FileInfo, partitions []partition) e
 
 func (w *walk) entry(name string, entry fs.DirEntry, above []fs.FileInfo, partitions []partition) error {
 	link, chosen := entry.Type()&fs.ModeSymlink != 0, w.chosen(name)
-	if !link && !entry.IsDir() && !chosen {
+	if !chosen && (!link && !entry.IsDir() || !w.descends(name)) {
 		return nil
 	}
 	info, err := w.root.Stat(name)
@@ -125,7 +128,7 @@ func (w *walk) entry(name string, entry fs.DirEntry, above []fs.FileInfo, partit
 }
 
 func (w *walk) subfolder(name string, info fs.FileInfo, above []fs.FileInfo, partitions []partition) error {
-	if w.depth >= 0 && len(above) > w.depth {
+	if !w.descends(name) {
 		return nil
 	}
 	for _, folder := range above {
@@ -160,5 +163,5 @@ func missing(root *os.Root, name string) error {
 	if near, ok := nearest.Name(path.Base(name), names); ok {
 		hint = "; did you mean " + nearest.Quote(path.Join(path.Dir(name), near)) + "?"
 	}
-	return fault.New(fault.NotFound, "no file or folder %s below the store's root%s: %w", nearest.Quote(name), hint, fs.ErrNotExist)
+	return notThere("no file or folder " + nearest.Quote(name) + " below the store's root" + hint)
 }

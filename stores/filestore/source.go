@@ -45,13 +45,19 @@ func (s source) base() string {
 	return path.Clean(base)
 }
 
-// depth is the greatest number of folders below the base in which a glob can match, -1 if there is no greatest.
-func (s source) depth() int {
-	_, pattern := doublestar.SplitPattern(s.path)
-	if strings.Contains(pattern, "**") {
-		return -1
+// descends says whether files below a folder may match a glob. Folders that cannot hold one are not looked into, nor are
+// links followed there.
+func (s source) descends(dir string) bool {
+	want, have := strings.Split(s.path, "/"), strings.Split(dir, "/")
+	for i, name := range have {
+		switch {
+		case want[i] == "**", !doublestar.ValidatePattern(want[i]): // braces around a slash: anything may be in them
+			return true
+		case i == len(want)-1, !doublestar.MatchUnvalidated(want[i], name):
+			return false
+		}
 	}
-	return strings.Count(pattern, "/")
+	return true
 }
 
 func (s source) matches(name string) bool { return doublestar.MatchUnvalidated(s.path, name) }
