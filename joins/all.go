@@ -22,7 +22,11 @@ func All(ctx context.Context, t Table, eventTime string, columns []Feature, w Wi
 		parts := p.span.parts(t, eventTime, opt)
 		names := t.Parts()
 		parts = slices.DeleteFunc(parts, func(i int) bool { return !share.has(names[i].Name) })
-		err = p.stream(ctx, parts, opt, func(rec arrow.Record) bool { return yield(rec, nil) })
+		out := &coalescer{schema: p.schema, yield: func(rec arrow.Record) bool { return yield(rec, nil) }}
+		defer out.drop()
+		if err = p.stream(ctx, parts, opt, out.add); err == nil {
+			_, err = out.flush()
+		}
 		if err != nil && err != errStopped {
 			yield(nil, err)
 		}
@@ -74,7 +78,7 @@ func newPull(t Table, eventTime string, columns []Feature, w Window) (*pull, err
 
 // stream yields the rows of the parts in order. Up to opt.Threads parts are read at once, each a little ahead of what is
 // taken.
-func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(arrow.Record) bool) error {
+func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(arrow.Record) (more bool, err error)) error {
 	const ahead = 2 // records of one part that wait to be taken
 	work := newWorkers(ctx)
 	queues := make([]chan arrow.Record, len(parts))
@@ -89,17 +93,26 @@ func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(
 	for i := range min(threads, len(parts)) {
 		begin(i)
 	}
-	stopped := false
+	var stopped error
+	take := func(rec arrow.Record) {
+		defer rec.Release()
+		if stopped != nil || work.ctx.Err() != nil {
+			return
+		}
+		if opt.Trace != nil {
+			opt.Trace.RowsRead += rec.NumRows()
+		}
+		more, err := yield(rec)
+		if stopped = err; err == nil && !more {
+			stopped = errStopped
+		}
+		if stopped != nil {
+			work.cancel()
+		}
+	}
 	for i := range parts {
 		for rec := range queues[i] {
-			if !stopped && opt.Trace != nil {
-				opt.Trace.RowsRead += rec.NumRows()
-			}
-			if !stopped && work.ctx.Err() == nil && !yield(rec) {
-				stopped = true
-				work.cancel()
-			}
-			rec.Release()
+			take(rec)
 		}
 		if next := i + threads; next < len(parts) && work.ctx.Err() == nil {
 			begin(next)
@@ -108,8 +121,8 @@ func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(
 		}
 	}
 	err := work.wait()
-	if stopped {
-		return errStopped
+	if stopped != nil {
+		return stopped
 	}
 	if err == nil {
 		err = ctx.Err()

@@ -33,6 +33,9 @@ type distinct struct {
 	refs   []Ref           // where their keys are
 }
 
+// keyBytes is what a key of a new row is expected to take.
+const keyBytes = 16
+
 // distinctRecord is the number of rows in a record of entity rows.
 const distinctRecord = 1 << 20
 
@@ -197,7 +200,8 @@ func (d *distinct) add(ctx context.Context, t *tuples, keys []arrow.Array) error
 		return fault.New(fault.Exhausted, "the window holds more than %d distinct keys and times (limits.entity_rows); "+
 			"ask for a shorter one, or raise the limit", d.maxRows)
 	}
-	if err := d.memory.reserve(ctx, int64(len(fresh))*(latestGroupBytes+guessedWidth*int64(len(keys)))); err != nil {
+	more := int64(len(fresh))*(latestGroupBytes+keyBytes*int64(len(keys))) + d.groups.takeTextBytes()
+	if err := d.memory.reserve(ctx, more); err != nil {
 		return err
 	}
 	kept := make([]arrow.Array, len(keys))

@@ -2,6 +2,8 @@ package joins
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -13,7 +15,8 @@ import (
 type gathered struct {
 	records []arrow.Record
 	refs    []Ref // entity row (of the range) -> row in records
-	bytes   int64
+	memory  *holding
+	bytes   atomic.Int64 // reserved in memory
 }
 
 func (g *gathered) release() {
@@ -22,63 +25,130 @@ func (g *gathered) release() {
 			rec.Release()
 		}
 	}
+	g.memory.release(g.bytes.Load())
 }
 
-// fetch is how the winners' features are had: from the table by position, or from the copies that the stream kept.
-type fetch func(ctx context.Context, winners []Position) (*gathered, error)
+// fetch is how the winners' features are had: from the table by position, or from the copies that the stream kept. What
+// it fetches is reserved in the call's budget; more than limit bytes is a tooWide error, and nothing is kept.
+type fetch func(ctx context.Context, winners []Position, limit int64) (*gathered, error)
 
-// fetchByPosition asks the table: the winners are sorted by position, and each part is asked once for all its rows.
-func (v *boundView) fetchByPosition(table Gatherer, opt Options) fetch {
-	return func(ctx context.Context, winners []Position) (*gathered, error) {
+// tooWide says that a range of entity rows has more bytes of features than may be held at once.
+type tooWide struct{ perRow int64 }
+
+func (e tooWide) Error() string {
+	return fmt.Sprintf("features of about %d bytes for each entity row are more than can be held at once", e.perRow)
+}
+
+// probeRows is how many rows are fetched first, to see how wide they are: dictionaries make a footer's sizes useless.
+const probeRows = 4096
+
+// fetchByPosition asks the table: the winners are sorted by position, and each part is asked for its rows in pieces that
+// a limit on memory allows.
+func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
+	return func(ctx context.Context, winners []Position, limit int64) (*gathered, error) {
 		sorted := sortWinners(winners)
-		g := &gathered{refs: make([]Ref, len(winners))}
+		g := &gathered{refs: make([]Ref, len(winners)), memory: c.memory}
 		for i := range g.refs {
 			g.refs[i] = nullRef
 		}
-		var parts []int
-		var rows [][]int64
-		for _, w := range sorted {
-			if len(parts) == 0 || parts[len(parts)-1] != w.position.Part() {
-				parts, rows = append(parts, w.position.Part()), append(rows, nil)
-			}
-			last := len(parts) - 1
-			if n := len(rows[last]); n == 0 || rows[last][n-1] != w.position.Row() {
-				rows[last] = append(rows[last], w.position.Row())
-			}
-			g.refs[w.entity] = Ref{Chunk: int32(last), Row: int32(len(rows[last]) - 1)}
+		f := &fetcher{table: table, columns: v.featureColumns(), g: g, limit: limit, entityRows: int64(len(winners))}
+		rest := f.cut(sorted, probeRows, 1)
+		err := f.fetch(ctx, 1)
+		if err == nil && len(rest) > 0 {
+			perRow := max(1, g.bytes.Load()/int64(len(f.pieces[0].rows)))
+			f.cut(rest, int(min(maxPieceRows, max(probeRows, limit/8/perRow))), math.MaxInt)
+			err = f.fetch(ctx, c.options.threads())
 		}
-		g.records = make([]arrow.Record, len(parts))
-		columns := v.featureColumns()
-		var next, size atomic.Int64
-		work := newWorkers(ctx)
-		for range min(opt.threads(), len(parts)) {
-			work.start(func(ctx context.Context) error {
-				for {
-					i := int(next.Add(1)) - 1
-					if i >= len(parts) {
-						return nil
-					}
-					rec, err := table.Gather(ctx, parts[i], rows[i], columns)
-					if err != nil {
-						return err
-					}
-					g.records[i] = rec
-					size.Add(arrowsize.Record(rec))
-				}
-			})
-		}
-		if err := work.wait(); err != nil {
+		if err != nil {
 			g.release()
 			return nil, err
 		}
-		g.bytes = size.Load()
-		if opt.Trace != nil {
-			for _, r := range rows {
-				opt.Trace.Matched += int64(len(r))
+		if c.options.Trace != nil {
+			for _, p := range f.pieces {
+				c.options.Trace.Matched += int64(len(p.rows))
 			}
 		}
 		return g, nil
 	}
+}
+
+// maxPieceRows bounds the rows of one request to a table.
+const maxPieceRows = 128 << 10
+
+// fetcher fetches rows of a table in pieces: runs of ascending rows of one part.
+type fetcher struct {
+	table      Gatherer
+	columns    []string
+	g          *gathered
+	limit      int64
+	entityRows int64
+	pieces     []piece
+	closed     int // pieces that have been fetched
+}
+
+type piece struct {
+	part int
+	rows []int64
+}
+
+// cut makes up to n pieces of at most size rows of the sorted winners, notes where each winner's row will be, and returns
+// the winners that are left.
+func (f *fetcher) cut(sorted []winner, size, n int) []winner {
+	for len(sorted) > 0 {
+		w := sorted[0]
+		last := len(f.pieces) - 1
+		same := last >= 0 && f.pieces[last].part == w.position.Part()
+		again := same && f.pieces[last].rows[len(f.pieces[last].rows)-1] == w.position.Row()
+		if !again && (!same || last < f.closed || len(f.pieces[last].rows) >= size) {
+			if n--; n < 0 {
+				return sorted
+			}
+			f.pieces = append(f.pieces, piece{part: w.position.Part()})
+			last++
+		}
+		p := &f.pieces[last]
+		if !again {
+			p.rows = append(p.rows, w.position.Row())
+		}
+		f.g.refs[w.entity] = Ref{Chunk: int32(last), Row: int32(len(p.rows) - 1)}
+		sorted = sorted[1:]
+	}
+	return nil
+}
+
+// fetch asks the table for the pieces that have not been fetched, several at once.
+func (f *fetcher) fetch(ctx context.Context, threads int) error {
+	from := f.closed
+	todo := f.pieces[from:]
+	f.closed = len(f.pieces)
+	f.g.records = append(f.g.records, make([]arrow.Record, len(todo))...)
+	var next, rows atomic.Int64
+	work := newWorkers(ctx)
+	for range min(threads, len(todo)) {
+		work.start(func(ctx context.Context) error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(todo) {
+					return nil
+				}
+				rec, err := f.table.Gather(ctx, todo[i].part, todo[i].rows, f.columns)
+				if err != nil {
+					return err
+				}
+				f.g.records[from+i] = rec
+				size := arrowsize.Record(rec)
+				if held := f.g.bytes.Load(); held+size > f.limit && f.entityRows > 1 {
+					return tooWide{(held + size) / max(1, rows.Load()+rec.NumRows())}
+				}
+				if err := f.g.memory.reserve(ctx, size); err != nil {
+					return err
+				}
+				f.g.bytes.Add(size)
+				rows.Add(rec.NumRows())
+			}
+		})
+	}
+	return work.wait()
 }
 
 // winner pairs a feature row with the entity row that it belongs to.

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 )
@@ -19,6 +20,8 @@ type groups struct {
 	keys   []uint64 // len(spaces) words for each group
 	texts  [][]byte // one encoded tuple for each group, where words do not suffice
 	n      int      // groups so far
+
+	textBytes int64 // of texts that nobody has reserved memory for yet
 }
 
 // bucket holds the hash, so that most misses are seen without a look at the key itself. For a single word the hash is a
@@ -71,13 +74,9 @@ func (t *tuples) encode(arrays []arrow.Array, spaces []space, rows int) error {
 
 // hashRows hashes the encoded columns of every row.
 func (t *tuples) hashRows(spaces []space, rows int) {
-	words := true
-	for _, s := range spaces {
-		words = words && s.word()
-	}
 	t.hash = grow(t.hash, rows)
 	switch {
-	case !words:
+	case !allWords(spaces):
 		t.hashTexts(spaces, rows)
 	case len(spaces) == 0:
 		clear(t.hash)
@@ -160,16 +159,44 @@ func (t *tuples) hashTexts(spaces []space, rows int) {
 }
 
 func newGroups(spaces []space, rows int64) *groups {
-	g := &groups{spaces: spaces, words: true}
+	return &groups{spaces: spaces, words: allWords(spaces), table: make([]bucket, tableSize(rows))}
+}
+
+func allWords(spaces []space) bool {
 	for _, s := range spaces {
-		g.words = g.words && s.word()
+		if !s.word() {
+			return false
+		}
 	}
-	size := 8
-	for int64(size) < rows+rows/2 {
+	return true
+}
+
+// tableSize is a power of two that holds as many groups at most two thirds full.
+func tableSize(groups int64) int64 {
+	size := int64(8)
+	for size < groups+groups/2 {
 		size *= 2
 	}
-	g.table = make([]bucket, size)
-	return g
+	return size
+}
+
+// groupsBytes is what the table and the keys of so many groups take; the texts of keys come on top.
+func groupsBytes(spaces []space, groups int64) int64 {
+	n := tableSize(groups) * int64(unsafe.Sizeof(bucket{}))
+	switch {
+	case len(spaces) < 2 && allWords(spaces):
+		return n
+	case allWords(spaces):
+		return n + groups*8*int64(len(spaces))
+	}
+	return n + groups*int64(unsafe.Sizeof([]byte{}))
+}
+
+// takeTextBytes is how many bytes of texts have been added since it was last asked.
+func (g *groups) takeTextBytes() int64 {
+	n := g.textBytes
+	g.textBytes = 0
+	return n
 }
 
 // find returns the group of a row's key, -1 if no entity row has it. The row must be usable.
@@ -221,6 +248,7 @@ func (g *groups) add(t *tuples, row int) int32 {
 		}
 	default:
 		g.texts = append(g.texts, bytes.Clone(t.texts[row]))
+		g.textBytes += int64(len(t.texts[row]))
 	}
 	return int32(g.n - 1)
 }

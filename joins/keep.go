@@ -172,8 +172,8 @@ func (k *keeper) refs(ascending []Position) ([]Ref, []Position) {
 	return refs, ascending
 }
 
-// fetch gives the winners from the copies.
-func (k *keeper) fetch(_ context.Context, winners []Position) (*gathered, error) {
+// fetch gives the winners from the copies, which are in memory and paid for already.
+func (k *keeper) fetch(_ context.Context, winners []Position, _ int64) (*gathered, error) {
 	g := &gathered{refs: make([]Ref, len(winners))}
 	for i := range g.refs {
 		g.refs[i] = nullRef

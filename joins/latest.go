@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/arrowsize"
 )
 
 // Latest gives, for every distinct key tuple of a view with a row in the window, the row that wins by event time,
@@ -16,7 +17,7 @@ import (
 // soon as the window has a bound. Memory is bounded by the number of distinct keys. The order of rows is their position.
 func Latest(ctx context.Context, v View, columns []Feature, w Window, opt Options) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		l := &latest{view: &v, memory: &holding{budget: opt.Budget}}
+		l := &latest{view: &v, memory: &holding{budget: opt.Budget}, limit: opt.gatherBytes()}
 		defer l.close()
 		err := l.prepare(columns, w)
 		if err == nil {
@@ -43,7 +44,8 @@ type latest struct {
 	keeper   *keeper
 	memory   *holding
 	tuples   tuples
-	paid     int // groups that are paid for
+	paid     int   // groups that are paid for
+	limit    int64 // bytes of features that are held at once
 }
 
 const latestGroupBytes = 120 // for each distinct key: hash table, keys, candidates
@@ -164,15 +166,41 @@ func (l *latest) batch(ctx context.Context, rec arrow.Record, first Position) er
 			}
 		}
 	}
-	if more := l.groups.n - l.paid; more > 0 {
-		l.paid += more
-		return l.memory.reserve(ctx, int64(more)*latestGroupBytes)
-	}
-	return nil
+	more := l.groups.n - l.paid
+	l.paid += more
+	return l.memory.reserve(ctx, int64(more)*latestGroupBytes+l.groups.takeTextBytes())
 }
 
-// emit yields the winners in the order of their positions, part by part.
+// emit yields the winners in the order of their positions, in pieces that keep what is held at once within bounds.
 func (l *latest) emit(ctx context.Context, yield func(arrow.Record) bool) error {
+	winners, err := l.winners(ctx)
+	if err != nil {
+		return err
+	}
+	out := &coalescer{schema: l.pull.schema, yield: yield}
+	defer out.drop()
+	size := probeRows
+	for len(winners) > 0 {
+		n := 1
+		for n < len(winners) && n < size && winners[n].Part() == winners[0].Part() {
+			n++
+		}
+		bytes, err := l.emitPiece(ctx, winners[:n], out)
+		if err != nil {
+			return err
+		}
+		size = int(min(maxPieceRows, max(probeRows, l.limit/8*int64(n)/max(1, bytes))))
+		winners = winners[n:]
+	}
+	_, err = out.flush()
+	return err
+}
+
+// winners are the best rows of all groups, ascending.
+func (l *latest) winners(ctx context.Context) ([]Position, error) {
+	if err := l.memory.reserve(ctx, int64(l.groups.n)*winnerBytes); err != nil {
+		return nil, err
+	}
 	winners := make([]Position, l.groups.n)
 	for i := range winners {
 		if best := &l.best[i]; best.tag != 0 {
@@ -182,45 +210,49 @@ func (l *latest) emit(ctx context.Context, yield func(arrow.Record) bool) error 
 		}
 	}
 	slices.Sort(winners)
-	fetch := l.fetchKept
-	if table, ok := l.view.Table.(Gatherer); ok {
-		fetch = func(ctx context.Context, some []Position) (arrow.Record, error) {
-			rows := make([]int64, len(some))
-			for i, p := range some {
-				rows[i] = p.Row()
-			}
-			return table.Gather(ctx, some[0].Part(), rows, l.columns())
-		}
-	}
-	for len(winners) > 0 {
-		n := 1
-		for n < len(winners) && n < math.MaxInt32 && winners[n].Part() == winners[0].Part() {
-			n++
-		}
-		rec, err := fetch(ctx, winners[:n])
-		if err != nil {
-			return err
-		}
-		renamed := l.rename(rec)
-		rec.Release()
-		err = emitSlices(ctx, renamed, yield)
-		renamed.Release()
-		if err != nil {
-			return err
-		}
-		winners = winners[n:]
-	}
-	return nil
+	return winners, nil
 }
 
-func emitSlices(ctx context.Context, rec arrow.Record, yield func(arrow.Record) bool) error {
+// emitPiece yields some winners of one part and returns how many bytes they are.
+func (l *latest) emitPiece(ctx context.Context, winners []Position, out *coalescer) (int64, error) {
+	rec, err := l.fetch(ctx, winners)
+	if err != nil {
+		return 0, err
+	}
+	defer rec.Release()
+	bytes := arrowsize.Record(rec)
+	if err := l.memory.reserve(ctx, bytes); err != nil {
+		return 0, err
+	}
+	defer l.memory.release(bytes)
+	renamed := l.rename(rec)
+	defer renamed.Release()
+	return bytes, emitSlices(ctx, renamed, out)
+}
+
+func (l *latest) fetch(ctx context.Context, winners []Position) (arrow.Record, error) {
+	table, ok := l.view.Table.(Gatherer)
+	if !ok {
+		return l.fetchKept(winners)
+	}
+	rows := make([]int64, len(winners))
+	for i, p := range winners {
+		rows[i] = p.Row()
+	}
+	return table.Gather(ctx, winners[0].Part(), rows, l.columns())
+}
+
+func emitSlices(ctx context.Context, rec arrow.Record, out *coalescer) error {
 	for lo := int64(0); lo < rec.NumRows(); lo += maxBatchRows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		piece := rec.NewSlice(lo, min(lo+maxBatchRows, rec.NumRows()))
-		more := yield(piece)
+		more, err := out.add(piece)
 		piece.Release()
+		if err != nil {
+			return err
+		}
 		if !more {
 			return errStopped
 		}
@@ -238,7 +270,7 @@ func (l *latest) rename(rec arrow.Record) arrow.Record {
 }
 
 // fetchKept takes rows from the copies that were kept.
-func (l *latest) fetchKept(_ context.Context, some []Position) (arrow.Record, error) {
+func (l *latest) fetchKept(some []Position) (arrow.Record, error) {
 	refs, _ := l.keeper.refs(some)
 	fields := make([]arrow.Field, len(l.keeper.columns))
 	columns := make([]arrow.Array, len(fields))

@@ -62,6 +62,9 @@ type boundView struct {
 	createdAt   int      // index of the created column in columns, -1: none
 }
 
+// dropBounds lets go of what only matching needs.
+func (v *boundView) dropBounds() { v.bounds, v.created, v.createdNone = nil, nil, nil }
+
 func newMatcher(v *boundView, report bool) *matcher {
 	m := &matcher{view: v, best: make([]candidate, len(v.slots.row)), keys: make([]arrow.Array, len(v.spaces))}
 	if report {

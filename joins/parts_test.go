@@ -2,7 +2,6 @@ package joins_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -205,15 +204,14 @@ type purse struct {
 	mu         sync.Mutex
 	held, most int64
 	limit      int64 // 0: none
+	over       error // what is said over it
 }
-
-var errPoor = errors.New("the budget is spent")
 
 func (p *purse) Reserve(_ context.Context, n int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.limit > 0 && p.held+n > p.limit {
-		return errPoor
+		return p.over
 	}
 	p.held += n
 	p.most = max(p.most, p.held)

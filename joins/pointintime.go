@@ -5,25 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/internal/arrowsize"
+	"github.com/flightd/flightd/internal/fault"
 )
 
-// Sizes of output: what a batch aims at, and how many gathered bytes a call holds at most before it works in ranges of
-// entity rows.
+// Sizes of output batches, and what a call reserves for its own tables.
 const (
 	batchBytes   = 2 << 20
 	maxBatchRows = 64 << 10
-	gatherBytes  = 512 << 20
-	guessedWidth = 16 // bytes of a feature value, before the first were seen
 	winnerBytes  = 8  // for each entity row and view, until the answer ends
 	sortBytes    = 48 // for each entity row, while winners are sorted and fetched
-	slotBytes    = 60 // for each entity row: group table, slots, times, bounds
 	bestBytes    = 24 // for each entity row and thread, while a view is matched
+	boundBytes   = 16 // for each entity row and view: upper and lower bound; under known_at half as much again
 	timeBytes    = 9  // entity times and their nulls
 )
 
@@ -108,19 +107,26 @@ func (c *call) match(ctx context.Context, view *View, times *entityTimes, index 
 	name := signature(keys, spaces)
 	s := index[name]
 	if s == nil {
-		if err := c.memory.reserve(ctx, int64(c.rows)*slotBytes); err != nil {
-			return err
-		}
-		if s, err = buildSlots(ctx, c.entities, times, keys, spaces); err != nil {
+		if s, err = buildSlots(ctx, c.entities, times, keys, spaces, c.memory); err != nil {
 			return err
 		}
 		index[name] = s
 	}
+	bounds := int64(len(s.row)) * boundBytes
+	if c.options.KnownAt {
+		bounds += bounds / 2
+	}
+	if err := c.memory.reserve(ctx, bounds); err != nil {
+		return err
+	}
+	defer c.memory.release(bounds)
 	v, err := c.bind(view, s, spaces)
 	if err != nil {
 		return err
 	}
-	return c.findWinners(ctx, v)
+	err = c.findWinners(ctx, v)
+	v.dropBounds()
+	return err
 }
 
 // bind prepares a view for matching: which columns are read, and the slots' bounds in the units of its times.
@@ -176,7 +182,7 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 		if m, err = v.match(ctx, opt, parts); err != nil {
 			return err
 		}
-		joined.fetch = v.fetchByPosition(gatherer, c.options)
+		joined.fetch = c.fetchByPosition(v, gatherer)
 	} else {
 		if m, joined.keeper, err = v.matchAndKeep(ctx, opt, parts, c.memory); err != nil {
 			return err
@@ -215,55 +221,86 @@ func (c *call) trace(v *boundView, read int, rows int64, threads int, canGather 
 		v.Name, read, all, rows, v.columns, len(v.slots.row), v.slots.groups.n, threads, how))
 }
 
-// emit fetches features and yields output, in ranges of entity rows that keep what is gathered within bounds.
+// emit fetches features and yields output, in ranges of entity rows that keep what is held at once within bounds.
 func (c *call) emit(ctx context.Context, yield func(arrow.Record) bool) error {
-	width := int64(1)
-	for _, v := range c.views {
-		width += int64(len(v.Features)) * guessedWidth
-	}
-	step := int(max(maxBatchRows, gatherBytes/width))
-	if c.rows <= step {
-		step = c.rows
-	}
+	step := max(minRange, int(c.options.gatherBytes()/sortBytes))
 	for lo := 0; lo < c.rows; {
 		hi := min(lo+step, c.rows)
-		bytes, err := c.emitRange(ctx, lo, hi, yield)
+		g, err := c.gather(ctx, lo, hi)
+		if smaller := c.narrower(hi-lo, err); smaller > 0 {
+			step = smaller
+			continue
+		}
+		if err == nil {
+			err = c.emitRange(ctx, g, lo, hi, yield)
+			g.release()
+		}
 		if err != nil {
 			return err
-		}
-		if perRow := bytes / int64(hi-lo); perRow > 0 { // the guess gives way to what was seen
-			step = int(max(maxBatchRows, gatherBytes/perRow))
 		}
 		lo = hi
 	}
 	return nil
 }
 
-// emitRange answers entity rows [lo, hi) and returns how many bytes of features were gathered for them.
-func (c *call) emitRange(ctx context.Context, lo, hi int, yield func(arrow.Record) bool) (int64, error) {
-	if err := c.memory.reserve(ctx, int64(hi-lo)*sortBytes); err != nil {
-		return 0, err
+// minRange is the number of entity rows that are answered at once however wide they are.
+const minRange = 4096
+
+// narrower is the number of entity rows to try after an error that fewer of them may not have; 0 for any other error.
+func (c *call) narrower(rows int, err error) int {
+	if rows <= minRange {
+		return 0
 	}
-	defer c.memory.release(int64(hi-lo) * sortBytes)
-	var total int64
-	all := make([]*gathered, 0, len(c.views))
+	var wide tooWide
+	switch {
+	case errors.As(err, &wide):
+		return max(minRange, min(rows/2, int(c.options.gatherBytes()/max(1, wide.perRow))))
+	case errors.Is(err, fault.Exhausted):
+		return max(minRange, rows/2)
+	}
+	return 0
+}
+
+// rangeFeatures are the features of all views for a range of entity rows.
+type rangeFeatures []*gathered
+
+func (r rangeFeatures) release() {
+	for _, g := range r {
+		g.release()
+	}
+}
+
+// gather fetches the features of entity rows [lo, hi). After an error nothing is held.
+func (c *call) gather(ctx context.Context, lo, hi int) (all rangeFeatures, err error) {
 	defer func() {
-		for _, g := range all {
-			g.release()
-			c.memory.release(g.bytes)
+		if err != nil {
+			all.release()
 		}
 	}()
+	if err := c.memory.reserve(ctx, int64(hi-lo)*sortBytes); err != nil {
+		return nil, err
+	}
+	defer c.memory.release(int64(hi-lo) * sortBytes)
+	limit := c.options.gatherBytes()
+	if hi-lo <= minRange {
+		limit = math.MaxInt64 // it cannot be fewer rows: the budget alone decides
+	}
 	for _, v := range c.views {
-		g, err := v.fetch(ctx, v.winners[lo:hi])
+		g, err := v.fetch(ctx, v.winners[lo:hi], limit)
 		if err != nil {
-			return 0, fmt.Errorf("feature view %q: %w", v.Name, err)
-		}
-		if err := c.memory.reserve(ctx, g.bytes); err != nil {
-			g.release()
-			return 0, err
+			return all, fmt.Errorf("feature view %q: %w", v.Name, err)
 		}
 		all = append(all, g)
-		total += g.bytes
+		limit = max(limit/8, limit-g.bytes.Load())
+	}
+	return all, nil
+}
+
+// emitRange answers entity rows [lo, hi).
+func (c *call) emitRange(ctx context.Context, all rangeFeatures, lo, hi int, yield func(arrow.Record) bool) error {
+	var total int64
+	for _, g := range all {
+		total += g.bytes.Load()
 	}
 	perRow := total/int64(hi-lo) + 1
 	at := 0
@@ -275,16 +312,16 @@ func (c *call) emitRange(ctx context.Context, lo, hi int, yield func(arrow.Recor
 			err := c.emitPiece(ctx, piece, all, from-lo, perRow, yield)
 			piece.Release()
 			if err != nil {
-				return total, err
+				return err
 			}
 		}
 		at += rows
 	}
-	return total, nil
+	return nil
 }
 
 // emitPiece answers a run of neighbouring entity rows, the first of which is row first of the gathered range.
-func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all []*gathered, first int, perRow int64, yield func(arrow.Record) bool) error {
+func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all rangeFeatures, first int, perRow int64, yield func(arrow.Record) bool) error {
 	rows := int(piece.NumRows())
 	perRow += arrowsize.Record(piece) / int64(rows)
 	step := int(min(maxBatchRows, max(1, batchBytes/perRow)))
@@ -312,7 +349,7 @@ func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all []*gathere
 }
 
 // assemble builds one output record: the entity columns are slices, the features are taken from what was gathered.
-func (c *call) assemble(piece arrow.Record, all []*gathered, first, lo, n int) (arrow.Record, error) {
+func (c *call) assemble(piece arrow.Record, all rangeFeatures, first, lo, n int) (arrow.Record, error) {
 	var columns []arrow.Array
 	defer func() {
 		for _, col := range columns {

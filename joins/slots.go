@@ -31,11 +31,18 @@ type entityTimes struct {
 	unit   unit
 }
 
-// buildSlots groups and sorts the entity rows.
-func buildSlots(ctx context.Context, e Entities, times *entityTimes, keys []string, spaces []space) (*slots, error) {
+// indexBytes is what the slots of one entity row take, beside the table of groups: group, start, row, time, reason, and
+// a copy of start while they are filled.
+const indexBytes = 4 + 4 + 4 + 8 + 1 + 4
+
+// buildSlots groups and sorts the entity rows. Their memory is reserved before it is used.
+func buildSlots(ctx context.Context, e Entities, times *entityTimes, keys []string, spaces []space, memory *holding) (*slots, error) {
 	n := len(times.values)
+	if err := memory.reserve(ctx, int64(n)*indexBytes+groupsBytes(spaces, int64(n))); err != nil {
+		return nil, err
+	}
 	s := &slots{groups: newGroups(spaces, int64(n)), unit: times.unit, reason: make([]uint8, n), least: math.MaxInt64, most: math.MinInt64}
-	group, err := s.assign(ctx, e, times, keys, spaces)
+	group, err := s.assign(ctx, e, times, keys, spaces, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +79,7 @@ func buildSlots(ctx context.Context, e Entities, times *entityTimes, keys []stri
 }
 
 // assign finds the group of every entity row, -1 for those that can match nothing.
-func (s *slots) assign(ctx context.Context, e Entities, times *entityTimes, keys []string, spaces []space) ([]int32, error) {
+func (s *slots) assign(ctx context.Context, e Entities, times *entityTimes, keys []string, spaces []space, memory *holding) ([]int32, error) {
 	group := make([]int32, len(times.values))
 	var t tuples
 	at := 0
@@ -100,6 +107,9 @@ func (s *slots) assign(ctx context.Context, e Entities, times *entityTimes, keys
 			}
 		}
 		at += rows
+		if err := memory.reserve(ctx, s.groups.takeTextBytes()); err != nil {
+			return nil, err
+		}
 	}
 	return group, nil
 }

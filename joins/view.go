@@ -49,6 +49,17 @@ type Options struct {
 	Budget  Budget  // nil: unlimited
 	NoPrune bool    // read every part; for tests and for exact reports
 	Trace   *Trace  // filled with what the call did; nil: not wanted
+
+	// GatherBytes is how many bytes of features are held at once, on the way from a table to the answer; an answer that is
+	// larger is put together in ranges of entity rows, each of which asks the tables again. 0: 256 MiB.
+	GatherBytes int64
+}
+
+func (o Options) gatherBytes() int64 {
+	if o.GatherBytes > 0 {
+		return o.GatherBytes
+	}
+	return 256 << 20
 }
 
 // Budget lends memory. Reserve blocks or fails as its owner decides; an error ends the call. Every reservation is

@@ -19,6 +19,9 @@ type Options struct {
 	Budget     joins.Budget // nil: unlimited
 	EntityRows int64        // greatest number of entity rows; 0: unlimited
 	Threads    int          // 0: one for each core
+
+	// GatherBytes is how many bytes of features one job holds at once; 0: joins' own default.
+	GatherBytes int64
 }
 
 // Plan turns a request into a job: it opens the sources and reads their schemas, finds every error that can be found
@@ -231,7 +234,7 @@ func lent(e joins.Entities, err error) (joins.Entities, func(), error) {
 }
 
 func (o Options) joins(job *RetrievalJob) joins.Options {
-	return joins.Options{Threads: o.Threads, Budget: o.Budget, Trace: job.Trace}
+	return joins.Options{Threads: o.Threads, Budget: o.Budget, Trace: job.Trace, GatherBytes: o.GatherBytes}
 }
 
 // pullSchema is the schema of latest and all.
