@@ -1,45 +1,72 @@
 package joins
 
+import (
+	"context"
+	"sync"
+)
+
 // noWinner marks an entity row for which a view has no value.
 const noWinner = ^Position(0)
 
-// fill turns the best candidate of each slot into the winner of each entity row: within a group a running maximum along
-// time, because what one slot may see every later slot may see too. The ttl is asked of the winner alone: if the row
-// with the greatest event time is too old, all are.
-func (v *boundView) fill(m *matcher, rows int, report *ViewReport) []Position {
+// fill turns the best row of each slot into the winner of each entity row: within a group a running maximum along time,
+// because what one slot may see every later slot may see too. The ttl is asked of the winner alone: if the row with the
+// greatest event time is too old, all are.
+func (v *boundView) fill(ctx context.Context, found *best, rows int, opt Options) ([]Position, error) {
 	winners := make([]Position, rows)
 	for i := range winners {
 		winners[i] = noWinner
 	}
-	s := v.slots
-	for g := range s.groups.n {
-		var best candidate
-		for slot := s.start[g]; slot < s.start[g+1]; slot++ {
-			if m.best[slot].beats(&best) {
-				best = m.best[slot]
-			}
-			found := best.tag != 0 && !(v.bounds.early != nil && v.bounds.early[slot])
-			expired := found && (v.bounds.late != nil && v.bounds.late[slot] || v.bounds.lower != nil && best.time < v.bounds.lower[slot])
-			if found && !expired {
-				winners[s.row[slot]] = best.position()
-			}
-			if report != nil {
-				report.count(found, expired, m.seen[g])
+	var total ViewReport
+	var mu sync.Mutex
+	err := inParallel(ctx, opt.threads(), v.index.parts, func(part int) error {
+		var report *ViewReport
+		if opt.Report != nil {
+			report = new(ViewReport)
+		}
+		for i := range v.index.region {
+			if g := &v.index.table[part*v.index.region+i]; g.n > 0 {
+				v.fillGroup(found, g, winners, report)
 			}
 		}
+		if report != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			total.add(report)
+		}
+		return nil
+	})
+	if err != nil || opt.Report == nil {
+		return winners, err
 	}
-	if report != nil {
-		report.Rows = int64(rows)
-		for _, reason := range s.reason {
-			switch reason {
-			case isNull:
-				report.NullKey++
-			case unmatchable:
-				report.UnknownKey++
-			}
+	total.View, total.Rows = v.Name, int64(rows)
+	for _, reason := range v.index.reason {
+		switch reason {
+		case isNull:
+			total.NullKey++
+		case unmatchable:
+			total.UnknownKey++
 		}
 	}
-	return winners
+	opt.Report.Views = append(opt.Report.Views, total)
+	return winners, nil
+}
+
+func (v *boundView) fillGroup(found *best, g *bucket, winners []Position, report *ViewReport) {
+	var best candidate
+	b := v.bounds
+	for slot := g.start; slot < g.start+g.n; slot++ {
+		if c := found.at(slot); c.beats(&best) {
+			best = c
+		}
+		hit := best.tag != 0 && !(b.early != nil && b.early[slot])
+		expired := hit && (b.late != nil && b.late[slot] || b.lower != nil && best.time < b.lower[slot])
+		if hit && !expired {
+			winners[v.index.row[slot]] = best.position()
+		}
+		if report != nil {
+			report.count(hit, expired, found.seen[g.start])
+		}
+	}
 }
 
 func (r *ViewReport) count(found, expired, seen bool) {
@@ -53,4 +80,11 @@ func (r *ViewReport) count(found, expired, seen bool) {
 	default:
 		r.UnknownKey++
 	}
+}
+
+func (r *ViewReport) add(other *ViewReport) {
+	r.Matched += other.Matched
+	r.Expired += other.Expired
+	r.NotYet += other.NotYet
+	r.UnknownKey += other.UnknownKey
 }

@@ -16,7 +16,7 @@ import (
 type groups struct {
 	spaces []space
 	words  bool     // every key column is a word
-	table  []bucket // open addressing, a power of two; at most two thirds full
+	table  []entry  // open addressing, a power of two; at most two thirds full
 	keys   []uint64 // len(spaces) words for each group
 	texts  [][]byte // one encoded tuple for each group, where words do not suffice
 	n      int      // groups so far
@@ -24,9 +24,9 @@ type groups struct {
 	textBytes int64 // of texts that nobody has reserved memory for yet
 }
 
-// bucket holds the hash, so that most misses are seen without a look at the key itself. For a single word the hash is a
+// entry holds the hash, so that most misses are seen without a look at the key itself. For a single word the hash is a
 // bijection of the key and equal hashes are equal keys.
-type bucket struct {
+type entry struct {
 	hash  uint64
 	group int32 // group + 1; 0: empty
 }
@@ -159,7 +159,7 @@ func (t *tuples) hashTexts(spaces []space, rows int) {
 }
 
 func newGroups(spaces []space, rows int64) *groups {
-	return &groups{spaces: spaces, words: allWords(spaces), table: make([]bucket, tableSize(rows))}
+	return &groups{spaces: spaces, words: allWords(spaces), table: make([]entry, tableSize(rows))}
 }
 
 func allWords(spaces []space) bool {
@@ -182,7 +182,7 @@ func tableSize(groups int64) int64 {
 
 // groupsBytes is what the table and the keys of so many groups take; the texts of keys come on top.
 func groupsBytes(spaces []space, groups int64) int64 {
-	n := tableSize(groups) * int64(unsafe.Sizeof(bucket{}))
+	n := tableSize(groups) * int64(unsafe.Sizeof(entry{}))
 	switch {
 	case len(spaces) < 2 && allWords(spaces):
 		return n
@@ -239,7 +239,7 @@ func (g *groups) add(t *tuples, row int) int32 {
 		g.enlarge()
 	}
 	g.n++
-	g.insert(bucket{hash: t.hash[row], group: int32(g.n)})
+	g.insert(entry{hash: t.hash[row], group: int32(g.n)})
 	switch {
 	case len(g.spaces) < 2 && g.words:
 	case g.words:
@@ -253,7 +253,7 @@ func (g *groups) add(t *tuples, row int) int32 {
 	return int32(g.n - 1)
 }
 
-func (g *groups) insert(b bucket) {
+func (g *groups) insert(b entry) {
 	mask := uint64(len(g.table) - 1)
 	at := b.hash & mask
 	for g.table[at].group != 0 {
@@ -264,7 +264,7 @@ func (g *groups) insert(b bucket) {
 
 func (g *groups) enlarge() {
 	old := g.table
-	g.table = make([]bucket, 2*len(old))
+	g.table = make([]entry, 2*len(old))
 	for _, b := range old {
 		if b.group != 0 {
 			g.insert(b)

@@ -11,16 +11,17 @@ import (
 )
 
 // keeper holds copies of the feature rows that are best so far, for a table that cannot be asked for a row later. After
-// each batch the rows that became a slot's best are copied; when more are held than twice the slots, those that are no
-// longer anybody's best are dropped. So memory is bounded by the entity rows, as it is for tables that can be asked.
+// each batch the rows that became a slot's best are copied; when their number has doubled, those that are no longer
+// anybody's best are dropped. So memory is bounded by the entity rows, as it is for tables that can be asked.
 type keeper struct {
 	table    Table
 	columns  []string
 	features []int              // index of each of columns in the records of the stream
 	best     func() []candidate // the best rows so far
-	improved []int32            // rows of the current batch that became somebody's best, ascending
+	improved []int32            // rows of the current batch that became somebody's best
 	stored   []stored           // ascending by position
 	rows     int64
+	kept     int64 // rows that were still somebody's best when the last others were dropped
 	budget   *holding
 }
 
@@ -52,25 +53,43 @@ type stored struct {
 const keepFloor = 64 << 10
 
 // matchAndKeep matches a table that cannot gather: its parts one after the other, features read along.
-func (v *boundView) matchAndKeep(ctx context.Context, opt Options, parts []int, budget *holding) (*matcher, *keeper, error) {
-	m := newMatcher(v, opt.Report != nil)
-	k := newKeeper(v.Table, v.featureColumns(), func() []candidate { return m.best }, budget)
-	m.improve = func(row int) { k.improved = append(k.improved, int32(row)) }
+func (v *boundView) matchAndKeep(ctx context.Context, opt Options, m matching, parts []int, budget *holding) (*best, int64, *keeper, error) {
+	found := newBest(v, opt.Report != nil, true)
+	s := newStream(v, found, m.blocks, 0)
+	k := newKeeper(v.Table, v.featureColumns(), found.all, budget)
 	sel := v.selection(opt)
 	sel.Columns = k.reads(sel.Columns)
 	for _, part := range parts {
-		err := m.part(ctx, part, sel, func(rec arrow.Record, first int64) error { return k.keep(ctx, rec, part, first) })
+		err := s.part(ctx, part, sel, func(rec arrow.Record, first int64) error {
+			s.flush() // the rows that became somebody's best are wanted now, while their features are here
+			for _, tag := range found.improved {
+				c := candidate{tag: tag}
+				k.improved = append(k.improved, int32(c.position().Row()-first))
+			}
+			found.improved = found.improved[:0]
+			return k.keep(ctx, rec, part, first)
+		})
 		if err != nil {
 			k.release()
-			return nil, nil, err
+			return nil, 0, nil, err
 		}
 	}
-	return m, k, nil
+	return found, s.rows, k, nil
+}
+
+// all lists the best rows of all slots.
+func (b *best) all() []candidate {
+	all := make([]candidate, len(b.tag))
+	for slot := range all {
+		all[slot] = b.at(uint32(slot))
+	}
+	return all
 }
 
 // keep copies the rows of a batch that became somebody's best.
 func (k *keeper) keep(ctx context.Context, rec arrow.Record, part int, first int64) error {
-	rows := slices.Compact(k.improved) // ascending as the batch was; a row improves one slot
+	slices.Sort(k.improved)
+	rows := slices.Compact(k.improved)
 	k.improved = k.improved[:0]
 	if len(rows) == 0 {
 		return nil
@@ -86,7 +105,7 @@ func (k *keeper) keep(ctx context.Context, rec arrow.Record, part int, first int
 	if err := k.store(ctx, [][]arrow.Array{columns}, refs, positions); err != nil {
 		return err
 	}
-	if k.rows > keepFloor && k.rows > 2*int64(len(k.best())) {
+	if k.rows > keepFloor && k.rows > 2*k.kept {
 		return k.compact(ctx)
 	}
 	return nil
@@ -135,7 +154,7 @@ func (k *keeper) compact(ctx context.Context) error {
 		chunks[i] = s.record.Columns()
 		freed += arrowsize.Record(s.record)
 	}
-	k.stored, k.rows = nil, 0
+	k.stored, k.rows, k.kept = nil, 0, int64(len(positions))
 	err := k.store(ctx, chunks, refs, positions)
 	for _, s := range old {
 		s.record.Release()

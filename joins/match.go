@@ -2,14 +2,18 @@ package joins
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/fault"
 )
 
-// candidate is the best feature row of a slot so far: the greatest (event time, has a created time, created time,
-// position). tag is the position plus one, with the top bit for "has a created time"; 0 is no candidate.
+// candidate is a feature row that competes: the greatest (event time, has a created time, created time, position) wins.
+// tag is the position plus one, with the top bit for "has a created time"; 0 is no candidate.
 type candidate struct {
 	time    int64
 	created int64
@@ -35,140 +39,36 @@ func (c *candidate) beats(d *candidate) bool {
 
 func (c *candidate) position() Position { return Position(c.tag&^hasCreated - 1) }
 
-// matcher streams feature rows past the slots of one view. Each thread has its own; they are merged in the end, which
-// gives the same winners whatever thread saw what.
-type matcher struct {
-	view    *boundView
-	best    []candidate // one for each slot
-	seen    []bool      // group -> some row with a time has its key; nil: nobody asks
-	rows    int64
-	tuples  tuples
-	keys    []arrow.Array
-	scratch [2][]int64
-	improve func(row int) // told of each row that became a slot's best; nil: nobody asks
-}
-
 // boundView is one view of a call with what the call knows of it.
 type boundView struct {
 	*View
-	slots       *slots
+	index       *index
 	bounds      *bounds
 	created     []int64 // slot -> last created time it may see, in the unit of Created; nil: not asked
 	createdNone []bool  // slots whose created bound is below what the unit can say
 	timeUnit    unit
-	keyRanges   []keyRange
 	spaces      []space
 	columns     []string // what the stream reads: keys, event time, created
 	createdAt   int      // index of the created column in columns, -1: none
+	early, late int64    // no slot sees an event time outside of these
 }
 
 // dropBounds lets go of what only matching needs.
 func (v *boundView) dropBounds() { v.bounds, v.created, v.createdNone = nil, nil, nil }
 
-func newMatcher(v *boundView, report bool) *matcher {
-	m := &matcher{view: v, best: make([]candidate, len(v.slots.row)), keys: make([]arrow.Array, len(v.spaces))}
-	if report {
-		m.seen = make([]bool, v.slots.groups.n)
-	}
-	return m
-}
+// window is the range of event times that matter.
+func (v *boundView) window() (early, late int64) { return v.early, v.late }
 
-// part matches the rows of one part.
-func (m *matcher) part(ctx context.Context, part int, sel Selection, after func(arrow.Record, int64) error) error {
-	var first int64
-	for rec, err := range m.view.Table.Read(ctx, part, sel) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if err := m.batch(rec, At(part, first)); err != nil {
-			return err
-		}
-		if after != nil {
-			if err := after(rec, first); err != nil {
-				return err
-			}
-		}
-		first += rec.NumRows()
+// setWindow finds the range of event times that matter: all, if somebody counts the rows that do not.
+func (v *boundView) setWindow(opt Options) {
+	v.early, v.late = math.MinInt64, math.MaxInt64
+	if opt.Report != nil || opt.NoPrune || len(v.index.row) == 0 {
+		return
 	}
-	return nil
-}
-
-// batch matches the rows of one record, the first of which stands at the given position.
-func (m *matcher) batch(rec arrow.Record, first Position) error {
-	v := m.view
-	rows := int(rec.NumRows())
-	m.rows += int64(rows)
-	for i := range m.keys {
-		m.keys[i] = rec.Column(i)
+	v.late, _ = floor(v.index.most, v.index.unit, v.timeUnit)
+	if v.TTL > 0 {
+		v.early, _ = lowest(v.index.least, v.index.unit, v.TTL, v.timeUnit)
 	}
-	if err := m.tuples.encode(m.keys, v.spaces, rows); err != nil {
-		return err
-	}
-	state := m.tuples.state
-	timeColumn := rec.Column(len(v.spaces))
-	times, err := instants(timeColumn, m.scratch[0])
-	if err != nil {
-		return err
-	}
-	m.scratch[0] = reuse(m.scratch[0], timeColumn, times)
-	markNulls(timeColumn, state)
-	var created []int64
-	var createdColumn arrow.Array
-	if v.createdAt >= 0 {
-		createdColumn = rec.Column(v.createdAt)
-		if created, err = instants(createdColumn, m.scratch[1]); err != nil {
-			return err
-		}
-		m.scratch[1] = reuse(m.scratch[1], createdColumn, created)
-	}
-	for i := range rows {
-		if state[i] != usable {
-			continue
-		}
-		group := v.slots.groups.find(&m.tuples, i)
-		if group < 0 {
-			continue
-		}
-		if m.seen != nil {
-			m.seen[group] = true
-		}
-		c := candidate{time: times[i], tag: uint64(first) + uint64(i) + 1}
-		if created != nil && createdColumn.IsValid(i) {
-			c.created, c.tag = created[i], c.tag|hasCreated
-		}
-		slot, end := v.slots.start[group], v.slots.start[group+1]
-		slot = firstAtLeast(v.bounds.upper, slot, end, c.time)
-		if v.created != nil {
-			if c.tag&hasCreated == 0 {
-				continue // not known when it was created: not known at any time
-			}
-			slot = firstAtLeast(v.created, slot, end, c.created)
-			for slot < end && v.createdNone != nil && v.createdNone[slot] {
-				slot++
-			}
-		}
-		if slot == end {
-			continue
-		}
-		if best := &m.best[slot]; c.beats(best) {
-			*best = c
-			if m.improve != nil {
-				m.improve(i)
-			}
-		}
-	}
-	return nil
-}
-
-// reuse keeps values as scratch for the next batch unless they are the array's own.
-func reuse(scratch []int64, a arrow.Array, values []int64) []int64 {
-	if _, copied := a.(*array.Date32); copied {
-		return values
-	}
-	return scratch
 }
 
 func markNulls(a arrow.Array, state []uint8) {
@@ -182,60 +82,152 @@ func markNulls(a arrow.Array, state []uint8) {
 	}
 }
 
-// firstAtLeast is the first index in [lo, hi) whose value is not below v, hi if there is none. Values ascend.
-func firstAtLeast(values []int64, lo, hi int32, v int64) int32 {
-	for hi-lo > 8 {
-		mid := lo + (hi-lo)/2
-		if values[mid] < v {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	for lo < hi && values[lo] < v {
-		lo++
-	}
-	return lo
+// Feature rows of one thread that wait for their partition's turn. Fewer cost time, more bring nothing.
+const (
+	waitingRows = 2 << 20
+	leastBlocks = 4
+)
+
+// matching is how the parts of a view's table are matched.
+type matching struct {
+	threads int
+	blocks  int // of each thread
+	shared  bool
 }
 
-// merge takes over what another thread found.
-func (m *matcher) merge(other *matcher) {
-	for i := range m.best {
-		if other.best[i].beats(&m.best[i]) {
-			m.best[i] = other.best[i]
+// planMatching decides on threads and blocks, and reserves their memory; a short budget means fewer blocks.
+func (c *call) planMatching(ctx context.Context, v *boundView, parts []int) (m matching, reserved int64, err error) {
+	m = matching{threads: max(1, min(c.options.threads(), len(parts))), blocks: leastBlocks, shared: v.index.parts > 1}
+	if m.shared {
+		m.blocks = 2*v.index.parts + min(waitingRows, rowsOf(v.Table, parts)/m.threads)/blockRows
+	}
+	least := v.index.parts + leastBlocks
+	for {
+		reserved = v.bestBytes(c.options.Report != nil) * int64(len(v.index.row))
+		if !m.shared {
+			reserved *= int64(m.threads)
+		}
+		reserved += int64(m.threads) * int64(max(m.blocks, least)) * v.blockBytes()
+		err := c.memory.reserve(ctx, reserved)
+		switch {
+		case err == nil:
+			return m, reserved, nil
+		case !errors.Is(err, fault.Exhausted) || m.blocks <= least && m.threads == 1:
+			return m, 0, err
+		case m.blocks > least:
+			m.blocks = max(least, m.blocks/2)
+		default:
+			m.threads--
 		}
 	}
-	for i, seen := range other.seen {
-		m.seen[i] = m.seen[i] || seen
-	}
-	m.rows += other.rows
 }
 
-// run matches all parts of the view's table that may matter, in parallel, and returns the merged result.
-func (v *boundView) match(ctx context.Context, opt Options, parts []int) (*matcher, error) {
-	threads := max(1, min(opt.threads(), len(parts)))
-	matchers := make([]*matcher, threads)
-	var next atomic.Int64
+// rowsOf is the number of rows in some parts of a table; a part that does not know counts as many.
+func rowsOf(t Table, parts []int) int {
+	var rows int64
+	all := t.Parts()
+	for _, i := range parts {
+		if all[i].Rows < 0 {
+			return math.MaxInt32
+		}
+		rows += all[i].Rows
+	}
+	return int(min(rows, math.MaxInt32))
+}
+
+// match matches all parts of the view's table that may matter, in parallel.
+func (v *boundView) match(ctx context.Context, opt Options, m matching, parts []int) (*best, int64, error) {
+	bests := make([]*best, m.threads)
+	for t := range bests {
+		if bests[t] = bests[0]; t == 0 || !m.shared {
+			bests[t] = newBest(v, opt.Report != nil, false)
+		}
+	}
+	var next, rows atomic.Int64
 	work := newWorkers(ctx)
-	for t := range matchers {
-		matchers[t] = newMatcher(v, opt.Report != nil)
+	for t := range bests {
 		work.start(func(ctx context.Context) error {
+			s := newStream(v, bests[t], m.blocks, t*v.index.parts/m.threads)
+			defer func() { rows.Add(s.rows) }()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(parts) {
+					s.flush()
 					return nil
 				}
-				if err := matchers[t].part(ctx, parts[i], v.selection(opt), nil); err != nil {
+				if err := s.part(ctx, parts[i], v.selection(opt), nil); err != nil {
 					return err
 				}
 			}
 		})
 	}
 	if err := work.wait(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for _, other := range matchers[1:] {
-		matchers[0].merge(other)
+	if !m.shared {
+		for _, other := range bests[1:] {
+			bests[0].merge(other)
+		}
 	}
-	return matchers[0], nil
+	return bests[0], rows.Load(), nil
+}
+
+// findWinners streams the view's history past the slots.
+func (c *call) findWinners(ctx context.Context, v *boundView) error {
+	if tooMany := len(v.Table.Parts()); tooMany > MaxParts {
+		return fmt.Errorf("%q has %d parts; at most %d can be joined", v.Name, tooMany, MaxParts)
+	}
+	opt := c.options
+	parts := v.parts(opt)
+	gatherer, canGather := v.Table.(Gatherer)
+	if !canGather {
+		opt.Threads, c.options.Threads = 1, 1
+	}
+	m, reserved, err := c.planMatching(ctx, v, parts)
+	c.options.Threads = opt.Threads
+	if err != nil {
+		return err
+	}
+	defer func() { c.memory.release(reserved) }()
+	joined := &joinedView{boundView: v}
+	var found *best
+	var rows int64
+	if canGather {
+		found, rows, err = v.match(ctx, opt, m, parts)
+		joined.fetch = c.fetchByPosition(v, gatherer)
+	} else {
+		found, rows, joined.keeper, err = v.matchAndKeep(ctx, opt, m, parts, c.memory)
+	}
+	if err != nil {
+		return err
+	}
+	if joined.keeper != nil {
+		joined.fetch = joined.keeper.fetch
+	}
+	c.views = append(c.views, joined)
+	if err := c.memory.reserve(ctx, int64(c.rows)*winnerBytes); err != nil {
+		return err
+	}
+	if joined.winners, err = v.fill(ctx, found, c.rows, opt); err != nil {
+		return err
+	}
+	c.trace(v, len(parts), rows, m, canGather)
+	return nil
+}
+
+func (c *call) trace(v *boundView, read int, rows int64, m matching, canGather bool) {
+	t := c.options.Trace
+	if t == nil {
+		return
+	}
+	all := len(v.Table.Parts())
+	t.PartsRead += int64(read)
+	t.PartsSkipped += int64(all - read)
+	t.RowsRead += rows
+	how := "features fetched by position"
+	if !canGather {
+		how = "features of the best rows kept while reading"
+	}
+	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %d entity rows in %d groups and %d partitions, %d threads, %s",
+		v.Name, read, all, rows, v.columns, len(v.index.row), v.index.groups, v.index.parts, m.threads, how))
 }

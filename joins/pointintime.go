@@ -21,7 +21,6 @@ const (
 	maxBatchRows = 64 << 10
 	winnerBytes  = 8  // for each entity row and view, until the answer ends
 	sortBytes    = 48 // for each entity row, while winners are sorted and fetched
-	bestBytes    = 24 // for each entity row and thread, while a view is matched
 	boundBytes   = 16 // for each entity row and view: upper and lower bound; under known_at half as much again
 	timeBytes    = 9  // entity times and their nulls
 )
@@ -86,16 +85,16 @@ func (c *call) matchAll(ctx context.Context, views []View) error {
 	if err != nil {
 		return err
 	}
-	index := make(map[string]*slots)
+	indexes := make(map[string]*index)
 	for i := range views {
-		if err := c.match(ctx, &views[i], times, index); err != nil {
+		if err := c.match(ctx, &views[i], times, indexes); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *call) match(ctx context.Context, view *View, times *entityTimes, index map[string]*slots) error {
+func (c *call) match(ctx context.Context, view *View, times *entityTimes, indexes map[string]*index) error {
 	spaces, err := spacesOf(view, c.entities.Schema)
 	if err != nil {
 		return err
@@ -105,14 +104,14 @@ func (c *call) match(ctx context.Context, view *View, times *entityTimes, index 
 		keys[i] = k.Entity
 	}
 	name := signature(keys, spaces)
-	s := index[name]
-	if s == nil {
-		if s, err = buildSlots(ctx, c.entities, times, keys, spaces, c.memory); err != nil {
+	x := indexes[name]
+	if x == nil {
+		if x, err = buildIndex(ctx, c.entities, times, keys, spaces, c.memory, c.options.threads()); err != nil {
 			return err
 		}
-		index[name] = s
+		indexes[name] = x
 	}
-	bounds := int64(len(s.row)) * boundBytes
+	bounds := int64(len(x.row)) * boundBytes
 	if c.options.KnownAt {
 		bounds += bounds / 2
 	}
@@ -120,7 +119,7 @@ func (c *call) match(ctx context.Context, view *View, times *entityTimes, index 
 		return err
 	}
 	defer c.memory.release(bounds)
-	v, err := c.bind(view, s, spaces)
+	v, err := c.bind(view, x, spaces)
 	if err != nil {
 		return err
 	}
@@ -130,8 +129,8 @@ func (c *call) match(ctx context.Context, view *View, times *entityTimes, index 
 }
 
 // bind prepares a view for matching: which columns are read, and the slots' bounds in the units of its times.
-func (c *call) bind(view *View, s *slots, spaces []space) (*boundView, error) {
-	v := &boundView{View: view, slots: s, spaces: spaces, createdAt: -1}
+func (c *call) bind(view *View, x *index, spaces []space) (*boundView, error) {
+	v := &boundView{View: view, index: x, spaces: spaces, createdAt: -1}
 	for _, k := range view.Keys {
 		v.columns = append(v.columns, k.Source)
 	}
@@ -141,7 +140,7 @@ func (c *call) bind(view *View, s *slots, spaces []space) (*boundView, error) {
 		return nil, err
 	}
 	v.timeUnit, _ = unitOf(f.Type)
-	v.bounds = s.boundsFor(view.TTL, v.timeUnit)
+	v.bounds = x.boundsFor(view.TTL, v.timeUnit)
 	if view.Created != "" {
 		f, err := sourceField(view, "created", view.Created)
 		if err != nil {
@@ -151,74 +150,12 @@ func (c *call) bind(view *View, s *slots, spaces []space) (*boundView, error) {
 		v.columns = append(v.columns, view.Created)
 		if c.options.KnownAt {
 			createdUnit, _ := unitOf(f.Type)
-			b := s.boundsFor(0, createdUnit)
+			b := x.boundsFor(0, createdUnit)
 			v.created, v.createdNone = b.upper, b.early
 		}
 	}
-	v.rangesOf(c.entities)
+	v.setWindow(c.options)
 	return v, nil
-}
-
-// findWinners streams the view's history past the slots.
-func (c *call) findWinners(ctx context.Context, v *boundView) error {
-	opt := c.options
-	parts := v.parts(opt)
-	if tooMany := len(v.Table.Parts()); tooMany > MaxParts {
-		return fmt.Errorf("%q has %d parts; at most %d can be joined", v.Name, tooMany, MaxParts)
-	}
-	gatherer, canGather := v.Table.(Gatherer)
-	if !canGather {
-		opt.Threads = 1
-	}
-	opt.Threads = max(1, min(opt.threads(), len(parts)))
-	best := int64(len(v.slots.row)) * bestBytes
-	if err := c.memory.reserve(ctx, best*int64(opt.Threads)); err != nil {
-		return err
-	}
-	joined := &joinedView{boundView: v}
-	var m *matcher
-	var err error
-	if canGather {
-		if m, err = v.match(ctx, opt, parts); err != nil {
-			return err
-		}
-		joined.fetch = c.fetchByPosition(v, gatherer)
-	} else {
-		if m, joined.keeper, err = v.matchAndKeep(ctx, opt, parts, c.memory); err != nil {
-			return err
-		}
-		joined.fetch = joined.keeper.fetch
-	}
-	c.views = append(c.views, joined)
-	if err := c.memory.reserve(ctx, int64(c.rows)*winnerBytes); err != nil {
-		return err
-	}
-	var report *ViewReport
-	if opt.Report != nil {
-		opt.Report.Views = append(opt.Report.Views, ViewReport{View: v.Name})
-		report = &opt.Report.Views[len(opt.Report.Views)-1]
-	}
-	joined.winners = v.fill(m, c.rows, report)
-	c.memory.release(best * int64(opt.Threads))
-	c.trace(v, len(parts), m.rows, opt.Threads, canGather)
-	return nil
-}
-
-func (c *call) trace(v *boundView, read int, rows int64, threads int, canGather bool) {
-	t := c.options.Trace
-	if t == nil {
-		return
-	}
-	all := len(v.Table.Parts())
-	t.PartsRead += int64(read)
-	t.PartsSkipped += int64(all - read)
-	t.RowsRead += rows
-	how := "features fetched by position"
-	if !canGather {
-		how = "features of the best rows kept while reading"
-	}
-	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %d entity rows in %d groups, %d threads, %s",
-		v.Name, read, all, rows, v.columns, len(v.slots.row), v.slots.groups.n, threads, how))
 }
 
 // emit fetches features and yields output, in ranges of entity rows that keep what is held at once within bounds.

@@ -11,10 +11,10 @@ import (
 // report wants every row.
 func (v *boundView) selection(opt Options) Selection {
 	sel := Selection{Columns: v.columns, Time: v.EventTime}
-	if len(v.slots.row) > 0 && opt.Report == nil && !opt.NoPrune {
-		sel.End = hint(v.slots.most, v.slots.unit)
+	if len(v.index.row) > 0 && opt.Report == nil && !opt.NoPrune {
+		sel.End = hint(v.index.most, v.index.unit)
 		if v.TTL > 0 {
-			if sel.Start = hint(v.slots.least, v.slots.unit); !sel.Start.IsZero() {
+			if sel.Start = hint(v.index.least, v.index.unit); !sel.Start.IsZero() {
 				sel.Start = sel.Start.Add(-v.TTL)
 			}
 		}
@@ -60,7 +60,7 @@ func (v *boundView) parts(opt Options) []int {
 
 // skip reports whether no row of a part can be seen by any slot.
 func (v *boundView) skip(r Ranger, part int) bool {
-	s := v.slots
+	s := v.index
 	if len(s.row) == 0 {
 		return true
 	}
@@ -81,50 +81,23 @@ func (v *boundView) skip(r Ranger, part int) bool {
 		}
 	}
 	for i, key := range v.Keys {
-		k := &v.keyRanges[i]
-		if !k.known {
-			continue
-		}
-		if lo, hi, ok := r.Range(part, key.Source); ok && (lo > hi || hi < k.lo || lo > k.hi) {
-			return true
+		if least, most, known := v.keyRange(i); known {
+			if lo, hi, ok := r.Range(part, key.Source); ok && (lo > hi || hi < least || lo > most) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// keyRange is the range of an integer key over all entity rows.
-type keyRange struct {
-	lo, hi int64
-	known  bool
-}
-
-// rangesOf finds the ranges of the keys that have a range in the source's own terms: integers on both sides.
-func (v *boundView) rangesOf(e Entities) {
-	v.keyRanges = make([]keyRange, len(v.Keys))
-	for i, key := range v.Keys {
-		f, _ := v.Table.Schema().FieldsByName(key.Source)
-		if source, _, _ := kindOf(f[0].Type); v.spaces[i].kind != int64s || source != int64s || f[0].Type.ID() == arrow.DICTIONARY {
-			continue
-		}
-		r := keyRange{lo: math.MaxInt64, hi: math.MinInt64, known: true}
-		column := e.Schema.FieldIndices(key.Entity)[0]
-		var col keyColumn
-		var state []uint8
-		for _, rec := range e.Records {
-			state = grow(state, int(rec.NumRows()))
-			clear(state)
-			if err := col.encode(rec.Column(column), v.spaces[i], state); err != nil {
-				r.known = false // the index has met the same error
-				break
-			}
-			for row, w := range col.words[:rec.NumRows()] {
-				if state[row] == usable {
-					r.lo, r.hi = min(r.lo, int64(w)), max(r.hi, int64(w))
-				}
-			}
-		}
-		v.keyRanges[i] = r
+// keyRange is the range of a key over all entity rows, if it can be compared with what the table knows of its column:
+// integers on both sides.
+func (v *boundView) keyRange(i int) (lo, hi int64, known bool) {
+	f, _ := v.Table.Schema().FieldsByName(v.Keys[i].Source)
+	if source, _, _ := kindOf(f[0].Type); source != int64s || f[0].Type.ID() == arrow.DICTIONARY {
+		return 0, 0, false
 	}
+	return v.index.keys.signedRange(i)
 }
 
 func maxAt(values []int64) int {

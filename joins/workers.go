@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -37,6 +38,26 @@ func (w *workers) start(work func(context.Context) error) {
 func (w *workers) wait() error {
 	defer w.cancel()
 	return w.group.Wait()
+}
+
+// inParallel does n pieces of work on up to so many threads.
+func inParallel(ctx context.Context, threads, n int, do func(i int) error) error {
+	var next atomic.Int64
+	work := newWorkers(ctx)
+	for range min(threads, n) {
+		work.start(func(ctx context.Context) error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n || ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err := do(i); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return work.wait()
 }
 
 func (o Options) threads() int {

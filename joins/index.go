@@ -1,0 +1,242 @@
+package joins
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"math/bits"
+	"unsafe"
+
+	"github.com/apache/arrow/go/v15/arrow"
+)
+
+// index holds the entity rows for one set of key columns as slots: rows grouped by key, in each group sorted by time. Each
+// row with usable keys and a time is one slot; a group is a contiguous range of slots.
+//
+// Table and slots are laid out in the order of the keys' hashes, so that the top bits of a hash choose a partition: a
+// range of the table and a range of slots, small enough together for a core's cache. What touches one partition at a time
+// runs in the cache however many entity rows there are (see stream).
+type index struct {
+	keys   *keyCoder
+	table  []bucket // open addressing inside the region of each partition
+	shift  uint     // hash >> shift is where the search in the table begins
+	region int      // buckets of one partition, a power of two
+	parts  int      // partitions, a power of two
+	bounds []int    // partition -> its first slot; and one more
+	groups int
+
+	words []uint64 // of keys that are several words: those of the group whose first slot is i begin at i x the number of words
+	texts [][]byte // of keys that are texts: first slot of a group -> key
+
+	row    []int32 // slot -> entity row
+	time   []int64 // slot -> entity time, in the unit of the entity rows
+	unit   unit
+	reason []uint8 // entity row -> usable, isNull (key or time) or unmatchable
+	least  int64   // earliest and latest entity time of all slots
+	most   int64
+	filter filter
+}
+
+// bucket is one group in the table.
+type bucket struct {
+	hash  uint64
+	start uint32 // first slot
+	n     uint32 // slots; 0: the bucket is empty
+}
+
+// What one slot takes: while it is matched, beside its bucket (bound, best time, best position); and while the index is
+// built (hash, order, bucket, row, time, reason).
+const (
+	slotBytes  = 8 + 8 + 8
+	indexBytes = 8 + 4 + 4 + 4 + 8 + 1
+)
+
+// partitioning says when an index is cut into partitions, and how small. Tests change it.
+var partitioning = struct{ whole, part, region int }{
+	whole:  2 << 20,   // bytes of an index that is cached well enough as it is
+	part:   320 << 10, // bytes of a partition: it has to fit a core's cache beside what streams through
+	region: 256,       // least buckets of a partition: hashes spread evenly over these
+}
+
+// entityTimes is the event time of every entity row.
+type entityTimes struct {
+	values []int64
+	null   []bool
+	unit   unit
+}
+
+// buildIndex groups and sorts the entity rows. Its memory is reserved before it is used.
+func buildIndex(ctx context.Context, e Entities, times *entityTimes, keys []string, spaces []space, memory *holding, threads int) (*index, error) {
+	n := len(times.values)
+	if err := memory.reserve(ctx, int64(n)*indexBytes); err != nil {
+		return nil, err
+	}
+	x := &index{unit: times.unit, reason: make([]uint8, n), least: math.MaxInt64, most: math.MinInt64}
+	coder, err := newKeyCoder(e, keys, spaces)
+	if err != nil {
+		return nil, err
+	}
+	x.keys = coder
+	rows, err := x.encode(ctx, e, times, keys, memory)
+	if err != nil {
+		return nil, err
+	}
+	for size := tableSize(int64(rows.usable)); ; size *= 2 {
+		if err := memory.reserve(ctx, size*int64(unsafe.Sizeof(bucket{}))); err != nil {
+			return nil, err
+		}
+		if done, err := x.build(ctx, rows, times, int(size), threads); done || err != nil {
+			return x, err
+		}
+		memory.release(size * int64(unsafe.Sizeof(bucket{})))
+	}
+}
+
+// encodedRows are the entity rows' keys.
+type encodedRows struct {
+	usable int
+	hash   []uint64
+	words  [][]uint64 // of keys that are several words: column by column
+	texts  [][]byte   // of keys that are texts
+}
+
+// same reports whether two rows of equal hash have the same key.
+func (r *encodedRows) same(a, b int32) bool {
+	for _, column := range r.words {
+		if column[a] != column[b] {
+			return false
+		}
+	}
+	return r.texts == nil || bytes.Equal(r.texts[a], r.texts[b])
+}
+
+// encode hashes the keys of all entity rows, and says of each whether it can match at all.
+func (x *index) encode(ctx context.Context, e Entities, times *entityTimes, keys []string, memory *holding) (*encodedRows, error) {
+	n := len(times.values)
+	if err := memory.reserve(ctx, x.keys.bytes()*int64(n)); err != nil {
+		return nil, err
+	}
+	r := x.keys.room(n)
+	var t tuples
+	at := 0
+	for _, rec := range e.Records {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		rows := int(rec.NumRows())
+		columns := make([]arrow.Array, len(keys))
+		for i, key := range keys {
+			columns[i] = rec.Column(e.Schema.FieldIndices(key)[0])
+		}
+		t.arena = nil // what was encoded before is kept
+		if err := x.keys.encode(&t, columns, rows); err != nil {
+			return nil, err
+		}
+		if err := memory.reserve(ctx, int64(cap(t.arena))); err != nil {
+			return nil, err
+		}
+		x.keys.keep(r, &t, at, rows)
+		for i, state := range t.state {
+			if times.null[at+i] {
+				state = isNull
+			}
+			if x.reason[at+i] = state; state == usable {
+				r.usable++
+			}
+		}
+		at += rows
+	}
+	return r, nil
+}
+
+// layout chooses the number of partitions for a table of so many buckets.
+func (x *index) layout(slots, size int) {
+	x.table = make([]bucket, size)
+	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
+	x.parts = 1
+	whole := slots*slotBytes + size*int(unsafe.Sizeof(bucket{}))
+	if whole > partitioning.whole && len(x.keys.spaces) > 0 {
+		for x.parts*partitioning.part < whole && size/x.parts > partitioning.region {
+			x.parts *= 2
+		}
+	}
+	x.region = size / x.parts
+}
+
+// part is the partition of a hash.
+func (x *index) part(hash uint64) int {
+	shift, mask := x.partShift()
+	return int(hash >> shift & mask)
+}
+
+// next is the bucket after one, inside its region.
+func (x *index) next(at uint64) uint64 {
+	mask := uint64(x.region - 1)
+	return at&^mask | (at+1)&mask
+}
+
+// build fills table and slots, partition by partition. It gives up if a region of the table is too small, which with
+// hashes that nobody can foresee does not happen to large ones.
+func (x *index) build(ctx context.Context, r *encodedRows, times *entityTimes, size, threads int) (done bool, err error) {
+	x.layout(r.usable, size)
+	x.row, x.time = make([]int32, r.usable), make([]int64, r.usable)
+	if x.keys.form == wide {
+		x.words = make([]uint64, r.usable*len(x.keys.spaces))
+	}
+	if x.keys.form == text {
+		x.texts = make([][]byte, r.usable)
+	}
+	order, first := x.byPartition(r)
+	x.bounds = first
+	full := make([]bool, x.parts)
+	groups := make([]int, x.parts)
+	err = inParallel(ctx, threads, x.parts, func(p int) error {
+		b := &builder{index: x, keys: r, times: times, rows: order[first[p]:first[p+1]], base: uint32(first[p])}
+		groups[p], full[p] = b.build(p * x.region)
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	x.groups = 0
+	for p := range x.parts {
+		x.groups += groups[p]
+		if full[p] {
+			return false, nil
+		}
+	}
+	for _, v := range x.time {
+		x.least, x.most = min(x.least, v), max(x.most, v)
+	}
+	x.filter = x.newFilter()
+	return true, nil
+}
+
+// byPartition lists the usable rows in the order of their partitions, and where each partition begins.
+func (x *index) byPartition(r *encodedRows) (order []int32, first []int) {
+	first = make([]int, x.parts+1)
+	for row, state := range x.reason {
+		if state == usable {
+			first[x.part(r.hash[row])+1]++
+		}
+	}
+	for p := range x.parts {
+		first[p+1] += first[p]
+	}
+	order = make([]int32, r.usable)
+	next := make([]int, x.parts)
+	copy(next, first)
+	for row, state := range x.reason {
+		if state == usable {
+			p := x.part(r.hash[row])
+			order[next[p]] = int32(row)
+			next[p]++
+		}
+	}
+	return order, first
+}
+
+// partShift is how far a hash is shifted to the right for its partition, of which mask keeps the bits.
+func (x *index) partShift() (shift uint, mask uint64) {
+	return uint(64-max(1, bits.TrailingZeros(uint(x.parts)))) & 63, uint64(x.parts - 1)
+}

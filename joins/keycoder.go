@@ -1,0 +1,196 @@
+package joins
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+
+	"github.com/apache/arrow/go/v15/arrow"
+)
+
+// keyForm is what a key tuple becomes before it is hashed.
+type keyForm int
+
+const (
+	single keyForm = iota // one word, or none: the hash is a bijection, equal hashes are equal keys
+	packed                // several words that fit one, after the least value of each has been subtracted
+	wide                  // several words
+	text                  // at least one byte string
+)
+
+// keyCoder turns key columns, of entity rows and of feature rows alike, into hashes.
+type keyCoder struct {
+	spaces []space
+	form   keyForm
+	ranges []keyRange // of the entity rows' words; what lies outside matches nothing
+	shifts []uint     // of a packed key: where each column's bits begin
+}
+
+// keyRange is the range of the words of one key column over all entity rows, as signed numbers where the space has signs.
+type keyRange struct {
+	lo, hi uint64
+	known  bool // false for texts, and where no entity row has a usable value
+}
+
+func (k *keyRange) holds(s space, w uint64) bool {
+	if s.signed() {
+		return int64(w) >= int64(k.lo) && int64(w) <= int64(k.hi)
+	}
+	return w >= k.lo && w <= k.hi
+}
+
+func (s space) signed() bool { return s.kind != uint64s && s.kind != floats }
+
+// newKeyCoder looks at the entity rows' keys and chooses the form.
+func newKeyCoder(e Entities, keys []string, spaces []space) (*keyCoder, error) {
+	c := &keyCoder{spaces: spaces, ranges: make([]keyRange, len(spaces))}
+	if !allWords(spaces) {
+		c.form = text
+	}
+	var width uint
+	for i, key := range keys {
+		if !spaces[i].word() {
+			continue
+		}
+		var err error
+		if c.ranges[i], err = rangeOf(e, key, spaces[i]); err != nil {
+			return nil, err
+		}
+		c.shifts = append(c.shifts, width)
+		width += uint(bits.Len64(c.ranges[i].hi - c.ranges[i].lo))
+	}
+	if c.form != text && len(spaces) > 1 {
+		if c.form = packed; width > 64 {
+			c.form = wide
+		}
+	}
+	return c, nil
+}
+
+// rangeOf is the range of one key column of the entity rows.
+func rangeOf(e Entities, key string, s space) (keyRange, error) {
+	r := keyRange{}
+	column := e.Schema.FieldIndices(key)[0]
+	var col keyColumn
+	var state []uint8
+	for _, rec := range e.Records {
+		state = grow(state, int(rec.NumRows()))
+		clear(state)
+		if err := col.encode(rec.Column(column), s, state); err != nil {
+			return r, err
+		}
+		for row, w := range col.words[:rec.NumRows()] {
+			switch {
+			case state[row] != usable:
+			case !r.known:
+				r = keyRange{w, w, true}
+			case s.signed():
+				r.lo, r.hi = uint64(min(int64(r.lo), int64(w))), uint64(max(int64(r.hi), int64(w)))
+			default:
+				r.lo, r.hi = min(r.lo, w), max(r.hi, w)
+			}
+		}
+	}
+	return r, nil
+}
+
+// encode fills t with the hashes of rows, their states and, where the hash does not say it all, their keys.
+func (c *keyCoder) encode(t *tuples, arrays []arrow.Array, rows int) error {
+	t.state = grow(t.state, rows)
+	clear(t.state)
+	if len(t.columns) == 0 {
+		t.columns = make([]keyColumn, len(c.spaces))
+	}
+	for i, a := range arrays {
+		if err := t.columns[i].encode(a, c.spaces[i], t.state); err != nil {
+			return err
+		}
+	}
+	if c.form == packed {
+		c.pack(t, rows)
+		return nil
+	}
+	t.hashRows(c.spaces, rows)
+	return nil
+}
+
+// pack puts the words of a row into one and hashes that.
+func (c *keyCoder) pack(t *tuples, rows int) {
+	t.hash = grow(t.hash, rows)
+	clear(t.hash)
+	for i := range c.spaces {
+		r, s, shift := &c.ranges[i], c.spaces[i], c.shifts[i]
+		for row, w := range t.columns[i].words[:rows] {
+			if !r.holds(s, w) {
+				worsen(t.state, row, unmatchable)
+				continue
+			}
+			t.hash[row] |= (w - r.lo) << shift
+		}
+	}
+	for row, w := range t.hash {
+		t.hash[row] = hashWord(w)
+	}
+}
+
+// bytes is what keep takes for one row.
+func (c *keyCoder) bytes() int64 {
+	switch c.form {
+	case wide:
+		return 8 + 16*int64(len(c.spaces))
+	case text:
+		return 8 + 48
+	}
+	return 8
+}
+
+// room makes room for the keys of n entity rows.
+func (c *keyCoder) room(n int) *encodedRows {
+	r := &encodedRows{hash: make([]uint64, n)}
+	switch c.form {
+	case wide:
+		for range c.spaces {
+			r.words = append(r.words, make([]uint64, n))
+		}
+	case text:
+		r.texts = make([][]byte, n)
+	}
+	return r
+}
+
+// keep copies encoded keys to where entity rows from at on have theirs. Texts stay where they are: in the entity rows, or
+// in an arena that is not used again.
+func (c *keyCoder) keep(r *encodedRows, t *tuples, at, rows int) {
+	copy(r.hash[at:], t.hash[:rows])
+	for i := range r.words {
+		copy(r.words[i][at:], t.columns[i].words[:rows])
+	}
+	if r.texts != nil {
+		copy(r.texts[at:], t.texts[:rows])
+	}
+}
+
+// holds reports whether a group of the index has the key that stands at i in a block.
+func (x *index) holds(start uint32, b *block, i int) bool {
+	switch x.keys.form {
+	case wide:
+		n := len(x.keys.spaces)
+		for k, w := range x.words[int(start)*n:][:n] {
+			if b.words[k][i] != w {
+				return false
+			}
+		}
+	case text:
+		return bytes.Equal(x.texts[start], b.text(i))
+	}
+	return true
+}
+
+// signedRange is the range of an integer key column of the entity rows; not ok if it says nothing.
+func (c *keyCoder) signedRange(i int) (lo, hi int64, ok bool) {
+	r := &c.ranges[i]
+	if !r.known || c.spaces[i].kind != int64s {
+		return math.MinInt64, math.MaxInt64, false
+	}
+	return int64(r.lo), int64(r.hi), true
+}

@@ -1,0 +1,159 @@
+package joins
+
+// match lets the rows of one partition compete for its slots.
+func (b *best) match(v *boundView, part int, blocks []*block) {
+	if len(blocks) == 1 && blocks[0].n == 0 {
+		return
+	}
+	b.locks[part].Lock()
+	defer b.locks[part].Unlock()
+	if v.index.parts > 1 && len(blocks) > 2 {
+		b.warm(v, part)
+	}
+	plain := v.index.keys.form <= packed && b.created == nil && b.seen == nil && !b.keep
+	for _, rows := range blocks {
+		if plain {
+			b.plain(v, rows)
+		} else {
+			b.whole(v, rows)
+		}
+	}
+}
+
+// warm reads a partition once from one end to the other: the cache's prefetcher brings it in much faster than the rows,
+// which come in no order, would.
+func (b *best) warm(v *boundView, part int) (sum uint64) {
+	x := v.index
+	const line = 64
+	region := x.table[part*x.region : (part+1)*x.region]
+	for i := 0; i < len(region); i += line / 16 {
+		sum += region[i].hash
+	}
+	lo, hi := x.bounds[part], x.bounds[part+1]
+	for i := lo; i < hi; i += line / 8 {
+		sum += uint64(v.bounds.upper[i]) + uint64(b.time[i]) + b.tag[i]
+	}
+	return sum
+}
+
+// plain is for keys that are their hash, without created times and without questions about what has been seen.
+func (b *best) plain(v *boundView, rows *block) {
+	x := v.index
+	table, shift, mask := x.table, x.shift&63, uint64(x.region-1)
+	upper := v.bounds.upper
+	for i, hash := range rows.hash[:rows.n] {
+		at := hash >> shift
+		g := &table[at]
+		for g.hash != hash && g.n != 0 {
+			at = at&^mask | (at+1)&mask
+			g = &table[at]
+		}
+		if g.n == 0 {
+			continue
+		}
+		t := rows.time[i]
+		slot := g.start + countBelow(upper[g.start:g.start+g.n], t)
+		if slot == g.start+g.n {
+			continue
+		}
+		if t > b.time[slot] || t == b.time[slot] && rows.tag[i] > b.tag[slot] {
+			b.time[slot], b.tag[slot] = t, rows.tag[i]
+		}
+	}
+}
+
+// countBelow is how many of ascending values are below v.
+func countBelow(values []int64, v int64) uint32 {
+	const few = 8
+	lo := 0
+	for len(values) > few {
+		half := len(values) / 2
+		if values[half-1] < v {
+			lo += half
+			values = values[half:]
+		} else {
+			values = values[:half]
+		}
+	}
+	n := uint32(lo)
+	for _, w := range values {
+		if w < v {
+			n++
+		}
+	}
+	return n
+}
+
+// whole is for everything.
+func (b *best) whole(v *boundView, rows *block) {
+	x := v.index
+	exact := x.keys.form <= packed
+	for i, hash := range rows.hash[:rows.n] {
+		at := hash >> x.shift
+		g := &x.table[at]
+		for g.n != 0 && (g.hash != hash || !exact && !x.holds(g.start, rows, i)) {
+			at = x.next(at)
+			g = &x.table[at]
+		}
+		if g.n == 0 {
+			continue
+		}
+		if b.seen != nil {
+			b.seen[g.start] = true
+		}
+		t := rows.time[i]
+		end := g.start + g.n
+		slot := g.start + countBelow(v.bounds.upper[g.start:end], t)
+		if v.created != nil {
+			if rows.tag[i]&hasCreated == 0 {
+				continue // not known when it was created: not known at any time
+			}
+			slot = max(slot, g.start+countBelow(v.created[g.start:end], rows.created[i]))
+			for slot < end && v.createdNone != nil && v.createdNone[slot] {
+				slot++
+			}
+		}
+		if slot == end {
+			continue
+		}
+		c := candidate{time: t, tag: rows.tag[i]}
+		if b.created != nil {
+			c.created = rows.created[i]
+		}
+		if now := b.at(slot); c.beats(&now) {
+			b.set(slot, &c)
+			if b.keep {
+				b.improved = append(b.improved, c.tag)
+			}
+		}
+	}
+}
+
+// at is the best row of a slot so far.
+func (b *best) at(slot uint32) candidate {
+	c := candidate{time: b.time[slot], tag: b.tag[slot]}
+	if b.created != nil {
+		c.created = b.created[slot]
+	}
+	return c
+}
+
+func (b *best) set(slot uint32, c *candidate) {
+	b.time[slot], b.tag[slot] = c.time, c.tag
+	if b.created != nil {
+		b.created[slot] = c.created
+	}
+}
+
+// merge takes over what another thread found.
+func (b *best) merge(other *best) {
+	for slot := range other.tag {
+		c, now := other.at(uint32(slot)), b.at(uint32(slot))
+		if c.beats(&now) {
+			b.set(uint32(slot), &c)
+		}
+	}
+	for i, seen := range other.seen {
+		b.seen[i] = b.seen[i] || seen
+	}
+}
