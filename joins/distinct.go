@@ -33,8 +33,11 @@ type distinct struct {
 	refs   []Ref           // where their keys are
 }
 
-// keyBytes is what a key of a new row is expected to take.
-const keyBytes = 16
+// What a new row takes: its place in the hash table, its time and where its keys are; and what each key is expected to take.
+const (
+	distinctBytes = 120
+	keyBytes      = 16
+)
 
 // distinctRecord is the number of rows in a record of entity rows.
 const distinctRecord = 1 << 20
@@ -200,7 +203,7 @@ func (d *distinct) add(ctx context.Context, t *tuples, keys []arrow.Array) error
 		return fault.New(fault.Exhausted, "the window holds more than %d distinct keys and times (limits.entity_rows); "+
 			"ask for a shorter one, or raise the limit", d.maxRows)
 	}
-	more := int64(len(fresh))*(latestGroupBytes+keyBytes*int64(len(keys))) + d.groups.takeTextBytes()
+	more := int64(len(fresh))*(distinctBytes+keyBytes*int64(len(keys))) + d.groups.takeTextBytes()
 	if err := d.memory.reserve(ctx, more); err != nil {
 		return err
 	}

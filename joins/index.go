@@ -52,10 +52,11 @@ const (
 )
 
 // partitioning says when an index is cut into partitions, and how small. Tests change it.
-var partitioning = struct{ whole, part, region int }{
+var partitioning = struct{ whole, part, region, rows int }{
 	whole:  2 << 20,   // bytes of an index that is cached well enough as it is
 	part:   320 << 10, // bytes of a partition: it has to fit a core's cache beside what streams through
 	region: 256,       // least buckets of a partition: hashes spread evenly over these
+	rows:   16 << 10,  // least rows of a partition, where the number of keys is not known before
 }
 
 // entityTimes is the event time of every entity row.
@@ -165,7 +166,7 @@ func (x *index) layout(slots, size int) {
 
 // part is the partition of a hash.
 func (x *index) part(hash uint64) int {
-	shift, mask := x.partShift()
+	shift, mask := partitionOf(x.parts)
 	return int(hash >> shift & mask)
 }
 
@@ -236,7 +237,7 @@ func (x *index) byPartition(r *encodedRows) (order []int32, first []int) {
 	return order, first
 }
 
-// partShift is how far a hash is shifted to the right for its partition, of which mask keeps the bits.
-func (x *index) partShift() (shift uint, mask uint64) {
-	return uint(64-max(1, bits.TrailingZeros(uint(x.parts)))) & 63, uint64(x.parts - 1)
+// partitionOf says how a hash becomes the number of its partition: shifted to the right, of which mask keeps the bits.
+func partitionOf(parts int) (shift uint, mask uint64) {
+	return uint(64-max(1, bits.TrailingZeros(uint(parts)))) & 63, uint64(parts - 1)
 }

@@ -55,17 +55,18 @@ const keepFloor = 64 << 10
 // matchAndKeep matches a table that cannot gather: its parts one after the other, features read along.
 func (v *boundView) matchAndKeep(ctx context.Context, opt Options, m matching, parts []int, budget *holding) (*best, int64, *keeper, error) {
 	found := newBest(v, opt.Report != nil, true)
-	s := newStream(v, found, m.blocks, 0)
+	r := v.reading()
+	r.sink = found
+	s := newStream(r, m.blocks, 0)
 	k := newKeeper(v.Table, v.featureColumns(), found.all, budget)
 	sel := v.selection(opt)
 	sel.Columns = k.reads(sel.Columns)
 	for _, part := range parts {
 		err := s.part(ctx, part, sel, func(rec arrow.Record, first int64) error {
-			s.flush() // the rows that became somebody's best are wanted now, while their features are here
-			for _, tag := range found.improved {
-				c := candidate{tag: tag}
-				k.improved = append(k.improved, int32(c.position().Row()-first))
+			if err := s.flush(); err != nil { // now, while the features of the rows that became somebody's best are here
+				return err
 			}
+			k.improve(found.improved, first)
 			found.improved = found.improved[:0]
 			return k.keep(ctx, rec, part, first)
 		})
@@ -74,7 +75,7 @@ func (v *boundView) matchAndKeep(ctx context.Context, opt Options, m matching, p
 			return nil, 0, nil, err
 		}
 	}
-	return found, s.rows, k, nil
+	return found, s.seen, k, nil
 }
 
 // all lists the best rows of all slots.
@@ -84,6 +85,14 @@ func (b *best) all() []candidate {
 		all[slot] = b.at(uint32(slot))
 	}
 	return all
+}
+
+// improve notes the rows of a batch, which begins at a row of its part, that became somebody's best.
+func (k *keeper) improve(tags []uint64, first int64) {
+	for _, tag := range tags {
+		c := candidate{tag: tag}
+		k.improved = append(k.improved, int32(c.position().Row()-first))
+	}
 }
 
 // keep copies the rows of a batch that became somebody's best.

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/internal/arrowsize"
+	"github.com/flightd/flightd/internal/fault"
 )
 
 // Latest gives, for every distinct key tuple of a view with a row in the window, the row that wins by event time,
@@ -24,7 +25,7 @@ func Latest(ctx context.Context, v View, columns []Feature, w Window, opt Option
 			err = l.match(ctx, opt)
 		}
 		if err == nil {
-			err = l.emit(ctx, func(rec arrow.Record) bool { return yield(rec, nil) })
+			err = l.emit(ctx, opt, func(rec arrow.Record) bool { return yield(rec, nil) })
 		}
 		if err != nil && err != errStopped {
 			yield(nil, err)
@@ -34,21 +35,16 @@ func Latest(ctx context.Context, v View, columns []Feature, w Window, opt Option
 
 // latest is one call.
 type latest struct {
-	view     *View
-	pull     *pull
-	spaces   []space // of the keys, and one word that tells which of them are null
-	reads    []string
-	groups   *groups
-	best     []candidate // group -> best row that has an event time
-	timeless []candidate // group -> best row without one
-	keeper   *keeper
-	memory   *holding
-	tuples   tuples
-	paid     int   // groups that are paid for
-	limit    int64 // bytes of features that are held at once
+	view   *View
+	pull   *pull
+	spaces []space // of the keys
+	reads  []string
+	found  *newest
+	nulls  nullKeys
+	keeper *keeper
+	memory *holding
+	limit  int64 // bytes of features that are held at once
 }
-
-const latestGroupBytes = 120 // for each distinct key: hash table, keys, candidates
 
 func (l *latest) close() {
 	if l.keeper != nil {
@@ -69,11 +65,10 @@ func (l *latest) prepare(columns []Feature, w Window) error {
 		}
 		s, ok := pair(f.Type, f.Type)
 		if !ok {
-			return fmt.Errorf("feature view %q: %s", l.view.Name, castHint(f.Type, f.Type))
+			return fault.New(fault.Precondition, "feature view %q: %s", l.view.Name, castHint(f.Type, f.Type))
 		}
 		l.spaces, l.reads = append(l.spaces, s), append(l.reads, key.Source)
 	}
-	l.spaces = append(l.spaces, space{kind: int64s})
 	l.reads = append(l.reads, l.view.EventTime)
 	if l.view.Created != "" {
 		if _, err := sourceField(l.view, "created", l.view.Created); err != nil {
@@ -81,43 +76,95 @@ func (l *latest) prepare(columns []Feature, w Window) error {
 		}
 		l.reads = append(l.reads, l.view.Created)
 	}
-	l.groups = newGroups(l.spaces, 1024)
 	return nil
+}
+
+// maxPartitions is how many partitions there are at most: how many distinct keys will come is not known.
+const maxPartitions = 256
+
+// reading is what is streamed past the best rows so far.
+func (l *latest) reading(parts []int) *reading {
+	span := &l.pull.span
+	r := &reading{table: l.view.Table, keys: &keyCoder{spaces: l.spaces}, created: -1, parts: 1, early: span.lo, late: span.hi, timeless: !span.bound}
+	switch {
+	case !allWords(l.spaces):
+		r.keys.form = text
+	case len(l.spaces) > 1:
+		r.keys.form = wide
+	}
+	if l.view.Created != "" {
+		r.created = len(l.spaces) + 1
+	}
+	for rows := rowsOf(l.view.Table, parts); len(l.spaces) > 0 && r.parts < maxPartitions && r.parts*partitioning.rows < rows; {
+		r.parts *= 2
+	}
+	return r
 }
 
 func (l *latest) match(ctx context.Context, opt Options) error {
 	sel := Selection{Columns: l.reads, Time: l.view.EventTime, Start: l.pull.window.Start, End: l.pull.window.End}
-	if _, ok := l.view.Table.(Gatherer); !ok {
-		l.keeper = newKeeper(l.view.Table, l.columns(), func() []candidate { return slices.Concat(l.best, l.timeless) }, l.memory)
-		sel.Columns = l.keeper.reads(sel.Columns)
+	parts := l.pull.span.parts(l.view.Table, l.view.EventTime, opt)
+	r := l.reading(parts)
+	l.found = newNewest(ctx, l.memory, r)
+	l.nulls = nullKeys{latest: l, ctx: ctx}
+	r.odd = l.nulls.add
+	var rows int64
+	var err error
+	if _, ok := l.view.Table.(Gatherer); ok {
+		rows, err = l.stream(ctx, opt, r, parts, sel)
+	} else {
+		rows, err = l.streamAndKeep(ctx, r, parts, sel)
 	}
-	for _, part := range l.pull.span.parts(l.view.Table, l.view.EventTime, opt) {
-		var first int64
-		for rec, err := range l.view.Table.Read(ctx, part, sel) {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil {
-				err = l.batch(ctx, rec, At(part, first))
-			}
-			if err == nil && l.keeper != nil {
-				err = l.keeper.keep(ctx, rec, part, first)
-			}
-			if err != nil {
-				return err
-			}
-			first += rec.NumRows()
-		}
-		if opt.Trace != nil {
-			opt.Trace.RowsRead += first
-		}
+	if err != nil {
+		return err
 	}
 	if opt.Trace != nil {
-		opt.Trace.Matched += int64(l.groups.n)
-		opt.Trace.Plan = append(opt.Trace.Plan, fmt.Sprintf("%s: latest of %d keys", l.view.Name, l.groups.n))
+		opt.Trace.RowsRead += rows
+		opt.Trace.Plan = append(opt.Trace.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v", l.view.Name,
+			len(parts), len(l.view.Table.Parts()), rows, sel.Columns))
 	}
 	return nil
 }
+
+func (l *latest) stream(ctx context.Context, opt Options, r *reading, parts []int, sel Selection) (int64, error) {
+	threads := max(1, min(opt.threads(), len(parts)))
+	blocks := leastBlocks
+	if r.parts > 1 {
+		blocks = 2*r.parts + min(waitingRows, rowsOf(l.view.Table, parts)/threads)/blockRows
+	}
+	reserved := int64(threads) * int64(blocks) * r.blockBytes()
+	if err := l.memory.reserve(ctx, reserved); err != nil {
+		return 0, err
+	}
+	defer l.memory.release(reserved)
+	return r.streamAll(ctx, threads, blocks, parts, sel, func(int) sink { return l.found })
+}
+
+// streamAndKeep is for a table that cannot be asked for rows by position: those that are best so far are copied.
+func (l *latest) streamAndKeep(ctx context.Context, r *reading, parts []int, sel Selection) (int64, error) {
+	l.keeper = newKeeper(l.view.Table, l.columns(), l.all, l.memory)
+	sel.Columns = l.keeper.reads(sel.Columns)
+	r.parts, r.sink = 1, l.found
+	l.found.keep = true
+	s := newStream(r, leastBlocks, 0)
+	for _, part := range parts {
+		err := s.part(ctx, part, sel, func(rec arrow.Record, first int64) error {
+			if err := s.flush(); err != nil {
+				return err
+			}
+			l.keeper.improve(l.found.improved, first)
+			l.found.improved = l.found.improved[:0]
+			return l.keeper.keep(ctx, rec, part, first)
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return s.seen, nil
+}
+
+// all lists the best rows of all keys.
+func (l *latest) all() []candidate { return append(l.found.all(), l.nulls.rows...) }
 
 // columns are the source columns of the answer, each once.
 func (l *latest) columns() []string {
@@ -125,121 +172,101 @@ func (l *latest) columns() []string {
 	return v.featureColumns()
 }
 
-func (l *latest) batch(ctx context.Context, rec arrow.Record, first Position) error {
-	rows, keys := int(rec.NumRows()), len(l.view.Keys)
-	if err := l.tuples.encodeValues(rec.Columns()[:keys], l.spaces, rows); err != nil {
-		return err
-	}
-	timeColumn := rec.Column(keys)
-	times, err := instants(timeColumn, nil)
-	if err != nil {
-		return err
-	}
-	var createdColumn arrow.Array
-	var created []int64
-	if l.view.Created != "" {
-		createdColumn = rec.Column(keys + 1)
-		if created, err = instants(createdColumn, nil); err != nil {
-			return err
-		}
-	}
-	for i := range rows {
-		known := timeColumn.IsValid(i)
-		if l.pull.span.bound && !(known && times[i] >= l.pull.span.lo && times[i] <= l.pull.span.hi) {
-			continue
-		}
-		group := l.groups.add(&l.tuples, i)
-		if int(group) == len(l.best) {
-			l.best, l.timeless = append(l.best, candidate{}), append(l.timeless, candidate{})
-		}
-		c, best := candidate{tag: uint64(first) + uint64(i) + 1}, &l.timeless[group]
-		if known {
-			c.time, best = times[i], &l.best[group]
-		}
-		if createdColumn != nil && createdColumn.IsValid(i) {
-			c.created, c.tag = created[i], c.tag|hasCreated
-		}
-		if c.beats(best) {
-			*best = c
-			if l.keeper != nil {
-				l.keeper.improved = append(l.keeper.improved, int32(i))
-			}
-		}
-	}
-	more := l.groups.n - l.paid
-	l.paid += more
-	return l.memory.reserve(ctx, int64(more)*latestGroupBytes+l.groups.takeTextBytes())
-}
-
-// emit yields the winners in the order of their positions, in pieces that keep what is held at once within bounds.
-func (l *latest) emit(ctx context.Context, yield func(arrow.Record) bool) error {
+// emit yields the winners in the order of their positions, in pieces that keep what is held at once within bounds. The
+// first piece is small and tells how wide rows are.
+func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record) bool) error {
 	winners, err := l.winners(ctx)
-	if err != nil {
+	if err != nil || len(winners) == 0 {
 		return err
 	}
 	out := &coalescer{schema: l.pull.schema, yield: yield}
 	defer out.drop()
-	size := probeRows
-	for len(winners) > 0 {
-		n := 1
-		for n < len(winners) && n < size && winners[n].Part() == winners[0].Part() {
-			n++
-		}
-		bytes, err := l.emitPiece(ctx, winners[:n], out)
-		if err != nil {
-			return err
-		}
-		size = int(min(maxPieceRows, max(probeRows, l.limit/8*int64(n)/max(1, bytes))))
-		winners = winners[n:]
+	first := pieceOf(winners, probeRows)
+	probe, err := l.fetch(ctx, winners[:first])
+	if err != nil {
+		return err
+	}
+	threads := opt.threads()
+	size := max(probeRows, l.limit/int64(4*threads)*int64(first)/max(1, probe.bytes))
+	if err := l.pass(ctx, probe, out); err != nil {
+		return err
+	}
+	var pieces [][]Position
+	for winners = winners[first:]; len(winners) > 0; {
+		n := pieceOf(winners, int(min(maxPieceRows, size)))
+		pieces, winners = append(pieces, winners[:n]), winners[n:]
+	}
+	err = inOrder(ctx, threads, len(pieces), func(ctx context.Context, i int) (fetched, error) { return l.fetch(ctx, pieces[i]) },
+		func(f fetched) error { return l.pass(ctx, f, out) }, l.drop)
+	if err != nil {
+		return err
 	}
 	_, err = out.flush()
 	return err
 }
 
-// winners are the best rows of all groups, ascending.
+// pieceOf is how many of the first winners are in one part, at most so many.
+func pieceOf(winners []Position, most int) int {
+	n := 1
+	for n < len(winners) && n < most && winners[n].Part() == winners[0].Part() {
+		n++
+	}
+	return n
+}
+
+// winners are the best rows of all keys, ascending.
 func (l *latest) winners(ctx context.Context) ([]Position, error) {
-	if err := l.memory.reserve(ctx, int64(l.groups.n)*winnerBytes); err != nil {
+	all := l.all()
+	if err := l.memory.reserve(ctx, int64(len(all))*winnerBytes); err != nil {
 		return nil, err
 	}
-	winners := make([]Position, l.groups.n)
-	for i := range winners {
-		if best := &l.best[i]; best.tag != 0 {
-			winners[i] = best.position()
-		} else {
-			winners[i] = l.timeless[i].position()
-		}
+	winners := make([]Position, len(all))
+	for i := range all {
+		winners[i] = all[i].position()
 	}
 	slices.Sort(winners)
 	return winners, nil
 }
 
-// emitPiece yields some winners of one part and returns how many bytes they are.
-func (l *latest) emitPiece(ctx context.Context, winners []Position, out *coalescer) (int64, error) {
-	rec, err := l.fetch(ctx, winners)
-	if err != nil {
-		return 0, err
-	}
-	defer rec.Release()
-	bytes := arrowsize.Record(rec)
-	if err := l.memory.reserve(ctx, bytes); err != nil {
-		return 0, err
-	}
-	defer l.memory.release(bytes)
-	renamed := l.rename(rec)
-	defer renamed.Release()
-	return bytes, emitSlices(ctx, renamed, out)
+// fetched is a record of winners, with its bytes reserved.
+type fetched struct {
+	record arrow.Record
+	bytes  int64
 }
 
-func (l *latest) fetch(ctx context.Context, winners []Position) (arrow.Record, error) {
-	table, ok := l.view.Table.(Gatherer)
-	if !ok {
-		return l.fetchKept(winners)
+func (l *latest) drop(f fetched) {
+	f.record.Release()
+	l.memory.release(f.bytes)
+}
+
+// fetch gets the columns of some winners of one part.
+func (l *latest) fetch(ctx context.Context, winners []Position) (f fetched, err error) {
+	if table, ok := l.view.Table.(Gatherer); ok {
+		rows := make([]int64, len(winners))
+		for i, p := range winners {
+			rows[i] = p.Row()
+		}
+		f.record, err = table.Gather(ctx, winners[0].Part(), rows, l.columns())
+	} else {
+		f.record, err = l.fetchKept(winners)
 	}
-	rows := make([]int64, len(winners))
-	for i, p := range winners {
-		rows[i] = p.Row()
+	if err != nil {
+		return f, err
 	}
-	return table.Gather(ctx, winners[0].Part(), rows, l.columns())
+	f.bytes = arrowsize.Record(f.record)
+	if err := l.memory.reserve(ctx, f.bytes); err != nil {
+		f.record.Release()
+		return f, err
+	}
+	return f, nil
+}
+
+// pass yields a fetched record in slices, and drops it.
+func (l *latest) pass(ctx context.Context, f fetched, out *coalescer) error {
+	defer l.drop(f)
+	renamed := l.rename(f.record)
+	defer renamed.Release()
+	return emitSlices(ctx, renamed, out)
 }
 
 func emitSlices(ctx context.Context, rec arrow.Record, out *coalescer) error {

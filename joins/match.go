@@ -5,22 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
 	"github.com/flightd/flightd/internal/fault"
 )
 
-// candidate is a feature row that competes: the greatest (event time, has a created time, created time, position) wins.
-// tag is the position plus one, with the top bit for "has a created time"; 0 is no candidate.
+// candidate is a row that competes: the greatest (event time, has an event time, has a created time, created time,
+// position) wins. tag is the position plus one, with the two top bits for what it has; 0 is no candidate. A row without
+// event time has the least time there is.
 type candidate struct {
 	time    int64
 	created int64
 	tag     uint64
 }
 
-const hasCreated = 1 << 63
+const (
+	hasTime    = 1 << 63
+	hasCreated = 1 << 62
+	hasBits    = 62
+)
+
+// tagOf is the tag of a row of a record whose first row is at a position.
+func tagOf(first Position, row int) uint64 { return uint64(first) + uint64(row) + 1 }
 
 // beats reports whether c wins over d by the rules P03, P09, P10 and P11.
 func (c *candidate) beats(d *candidate) bool {
@@ -29,15 +36,15 @@ func (c *candidate) beats(d *candidate) bool {
 		return c.tag != 0
 	case c.time != d.time:
 		return c.time > d.time
-	case (c.tag^d.tag)&hasCreated != 0:
-		return c.tag&hasCreated != 0
+	case c.tag>>hasBits != d.tag>>hasBits:
+		return c.tag>>hasBits > d.tag>>hasBits
 	case c.created != d.created:
 		return c.created > d.created
 	}
 	return c.tag > d.tag
 }
 
-func (c *candidate) position() Position { return Position(c.tag&^hasCreated - 1) }
+func (c *candidate) position() Position { return Position(c.tag&^(hasTime|hasCreated) - 1) }
 
 // boundView is one view of a call with what the call knows of it.
 type boundView struct {
@@ -56,8 +63,10 @@ type boundView struct {
 // dropBounds lets go of what only matching needs.
 func (v *boundView) dropBounds() { v.bounds, v.created, v.createdNone = nil, nil, nil }
 
-// window is the range of event times that matter.
-func (v *boundView) window() (early, late int64) { return v.early, v.late }
+// reading is what is streamed past the slots.
+func (v *boundView) reading() *reading {
+	return &reading{table: v.Table, keys: v.index.keys, created: v.createdAt, parts: v.index.parts, early: v.early, late: v.late, asked: v.index.filter}
+}
 
 // setWindow finds the range of event times that matter: all, if somebody counts the rows that do not.
 func (v *boundView) setWindow(opt Options) {
@@ -107,7 +116,7 @@ func (c *call) planMatching(ctx context.Context, v *boundView, parts []int) (m m
 		if !m.shared {
 			reserved *= int64(m.threads)
 		}
-		reserved += int64(m.threads) * int64(max(m.blocks, least)) * v.blockBytes()
+		reserved += int64(m.threads) * int64(max(m.blocks, least)) * v.reading().blockBytes()
 		err := c.memory.reserve(ctx, reserved)
 		switch {
 		case err == nil:
@@ -143,25 +152,8 @@ func (v *boundView) match(ctx context.Context, opt Options, m matching, parts []
 			bests[t] = newBest(v, opt.Report != nil, false)
 		}
 	}
-	var next, rows atomic.Int64
-	work := newWorkers(ctx)
-	for t := range bests {
-		work.start(func(ctx context.Context) error {
-			s := newStream(v, bests[t], m.blocks, t*v.index.parts/m.threads)
-			defer func() { rows.Add(s.rows) }()
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(parts) {
-					s.flush()
-					return nil
-				}
-				if err := s.part(ctx, parts[i], v.selection(opt), nil); err != nil {
-					return err
-				}
-			}
-		})
-	}
-	if err := work.wait(); err != nil {
+	rows, err := v.reading().streamAll(ctx, m.threads, m.blocks, parts, v.selection(opt), func(t int) sink { return bests[t] })
+	if err != nil {
 		return nil, 0, err
 	}
 	if !m.shared {
@@ -169,7 +161,7 @@ func (v *boundView) match(ctx context.Context, opt Options, m matching, parts []
 			bests[0].merge(other)
 		}
 	}
-	return bests[0], rows.Load(), nil
+	return bests[0], rows, nil
 }
 
 // findWinners streams the view's history past the slots.

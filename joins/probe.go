@@ -1,29 +1,71 @@
 package joins
 
-// match lets the rows of one partition compete for its slots.
-func (b *best) match(v *boundView, part int, blocks []*block) {
-	if len(blocks) == 1 && blocks[0].n == 0 {
-		return
+import (
+	"math"
+	"sync"
+)
+
+// best are the best feature rows of all slots of a view so far. Threads may share them: each partition has a lock.
+type best struct {
+	view     *boundView
+	time     []int64
+	tag      []uint64 // 0: none yet
+	created  []int64  // nil: the view has no created time
+	seen     []bool   // first slot of a group -> some row with a time has its key; nil: nobody asks
+	improved []uint64 // tags of rows that became a slot's best
+	keep     bool     // whether improved is wanted
+	locks    []sync.Mutex
+}
+
+func newBest(v *boundView, report, keep bool) *best {
+	slots := len(v.index.row)
+	b := &best{view: v, time: make([]int64, slots), tag: make([]uint64, slots), locks: make([]sync.Mutex, v.index.parts), keep: keep}
+	for i := range b.time {
+		b.time[i] = math.MinInt64
 	}
+	if v.createdAt >= 0 {
+		b.created = make([]int64, slots)
+	}
+	if report {
+		b.seen = make([]bool, slots)
+	}
+	return b
+}
+
+// bestBytes is what best takes for each slot.
+func (v *boundView) bestBytes(report bool) int64 {
+	n := int64(16)
+	if v.createdAt >= 0 {
+		n += 8
+	}
+	if report {
+		n++
+	}
+	return n
+}
+
+// match lets the rows of one partition compete for its slots. It implements sink.
+func (b *best) match(part int, blocks []*block) error {
 	b.locks[part].Lock()
 	defer b.locks[part].Unlock()
-	if v.index.parts > 1 && len(blocks) > 2 {
-		b.warm(v, part)
+	if b.view.index.parts > 1 && len(blocks) > 2 {
+		b.warm(part)
 	}
-	plain := v.index.keys.form <= packed && b.created == nil && b.seen == nil && !b.keep
+	plain := b.view.index.keys.form <= packed && b.created == nil && b.seen == nil && !b.keep
 	for _, rows := range blocks {
 		if plain {
-			b.plain(v, rows)
+			b.plain(rows)
 		} else {
-			b.whole(v, rows)
+			b.whole(rows)
 		}
 	}
+	return nil
 }
 
 // warm reads a partition once from one end to the other: the cache's prefetcher brings it in much faster than the rows,
 // which come in no order, would.
-func (b *best) warm(v *boundView, part int) (sum uint64) {
-	x := v.index
+func (b *best) warm(part int) (sum uint64) {
+	x := b.view.index
 	const line = 64
 	region := x.table[part*x.region : (part+1)*x.region]
 	for i := 0; i < len(region); i += line / 16 {
@@ -31,16 +73,16 @@ func (b *best) warm(v *boundView, part int) (sum uint64) {
 	}
 	lo, hi := x.bounds[part], x.bounds[part+1]
 	for i := lo; i < hi; i += line / 8 {
-		sum += uint64(v.bounds.upper[i]) + uint64(b.time[i]) + b.tag[i]
+		sum += uint64(b.view.bounds.upper[i]) + uint64(b.time[i]) + b.tag[i]
 	}
 	return sum
 }
 
 // plain is for keys that are their hash, without created times and without questions about what has been seen.
-func (b *best) plain(v *boundView, rows *block) {
-	x := v.index
+func (b *best) plain(rows *block) {
+	x := b.view.index
 	table, shift, mask := x.table, x.shift&63, uint64(x.region-1)
-	upper := v.bounds.upper
+	upper := b.view.bounds.upper
 	for i, hash := range rows.hash[:rows.n] {
 		at := hash >> shift
 		g := &table[at]
@@ -85,8 +127,8 @@ func countBelow(values []int64, v int64) uint32 {
 }
 
 // whole is for everything.
-func (b *best) whole(v *boundView, rows *block) {
-	x := v.index
+func (b *best) whole(rows *block) {
+	v, x := b.view, b.view.index
 	exact := x.keys.form <= packed
 	for i, hash := range rows.hash[:rows.n] {
 		at := hash >> x.shift

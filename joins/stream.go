@@ -3,7 +3,8 @@ package joins
 import (
 	"context"
 	"math"
-	"sync"
+	"slices"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -34,71 +35,89 @@ func (b *block) text(i int) []byte {
 	return b.arena[from:b.ends[i]]
 }
 
+// maxArena bounds the texts of keys that wait in the blocks of a stream.
+const maxArena = 32 << 20
+
+// reading says what a stream reads of a table, and where its rows go.
+type reading struct {
+	table   Table
+	keys    *keyCoder // the first columns of what is read; the event time comes next
+	created int       // index of the created column, -1: none
+	parts   int       // partitions, a power of two
+	early   int64     // rows before or after these event times are left out
+	late    int64
+	asked   filter // rows of other keys are left out; empty: none are
+	sink    sink
+	// timeless also takes rows without event time. odd is told of records with rows whose keys are not usable; nil: they
+	// are left out.
+	timeless bool
+	odd      func(rec arrow.Record, first Position) error
+}
+
+// sink takes the rows of one partition, from several threads at once.
+type sink interface {
+	match(part int, blocks []*block) error
+}
+
 // blockBytes is what a block takes, texts of keys apart.
-func (v *boundView) blockBytes() int64 {
+func (r *reading) blockBytes() int64 {
 	n := int64(24)
-	if v.createdAt >= 0 {
+	if r.created >= 0 {
 		n += 8
 	}
-	switch v.index.keys.form {
+	switch r.keys.form {
 	case wide:
-		n += 8 * int64(len(v.spaces))
+		n += 8 * int64(len(r.keys.spaces))
 	case text:
 		n += 4
 	}
 	return n * blockRows
 }
 
-// maxArena bounds the texts of keys that wait in one block's stead: all blocks of a stream together.
-const maxArena = 32 << 20
-
-// stream takes the feature rows of some parts to the slots. Each thread has one. Rows are collected by partition, and
-// when no block is free each partition's rows are matched at once, while its piece of the index is in the cache.
-type stream struct {
-	view    *boundView
-	best    *best
-	free    []*block
-	filling []*block   // partition -> block that rows are added to
-	full    [][]*block // partition -> blocks that wait
-	first   int        // partition with which matching begins; threads begin at different ones
-	arena   int        // bytes of texts that wait
-	rows    int64
-	asked   filter // empty: not worth asking
-
-	tuples  tuples
-	keys    []arrow.Array
-	scratch [2][]int64
-}
-
-func newStream(v *boundView, b *best, blocks, first int) *stream {
-	parts := v.index.parts
-	s := &stream{
-		view: v, best: b, keys: make([]arrow.Array, len(v.spaces)), first: first,
-		filling: make([]*block, parts), full: make([][]*block, parts), asked: v.index.filter,
-	}
-	for range max(blocks, parts+1) {
-		s.free = append(s.free, v.newBlock())
-	}
-	for p := range s.filling {
-		s.filling[p] = s.take()
-	}
-	return s
-}
-
-func (v *boundView) newBlock() *block {
+func (r *reading) newBlock() *block {
 	b := new(block)
-	if v.createdAt >= 0 {
+	if r.created >= 0 {
 		b.created = make([]int64, blockRows)
 	}
-	switch v.index.keys.form {
+	switch r.keys.form {
 	case wide:
-		for range v.spaces {
+		for range r.keys.spaces {
 			b.words = append(b.words, make([]uint64, blockRows))
 		}
 	case text:
 		b.ends = make([]uint32, blockRows)
 	}
 	return b
+}
+
+// stream takes the rows of some parts to their sink. Each thread has one. Rows are collected by partition, and when no
+// block is free each partition's rows are matched at once, while what they meet there is in the cache.
+type stream struct {
+	*reading
+	free    []*block
+	filling []*block   // partition -> block that rows are added to
+	full    [][]*block // partition -> blocks that wait
+	first   int        // partition with which matching begins; threads begin at different ones
+	arena   int        // bytes of texts that wait
+	seen    int64      // rows that were looked at
+
+	tuples  tuples
+	columns []arrow.Array
+	scratch [2][]int64
+}
+
+func newStream(r *reading, blocks, first int) *stream {
+	s := &stream{
+		reading: r, columns: make([]arrow.Array, len(r.keys.spaces)), first: first,
+		filling: make([]*block, r.parts), full: make([][]*block, r.parts),
+	}
+	for range max(blocks, r.parts+1) {
+		s.free = append(s.free, r.newBlock())
+	}
+	for p := range s.filling {
+		s.filling[p] = s.take()
+	}
+	return s
 }
 
 // take returns an empty block. There is one: flush comes before the last is gone.
@@ -111,7 +130,7 @@ func (s *stream) take() *block {
 // part streams the rows of one part.
 func (s *stream) part(ctx context.Context, part int, sel Selection, after func(arrow.Record, int64) error) error {
 	var first int64
-	for rec, err := range s.view.Table.Read(ctx, part, sel) {
+	for rec, err := range s.table.Read(ctx, part, sel) {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -131,34 +150,39 @@ func (s *stream) part(ctx context.Context, part int, sel Selection, after func(a
 
 // add collects the rows of a record, the first of which stands at the given position.
 func (s *stream) add(rec arrow.Record, first Position) error {
-	v := s.view
 	n := int(rec.NumRows())
-	s.rows += int64(n)
-	for i := range s.keys {
-		s.keys[i] = rec.Column(i)
+	s.seen += int64(n)
+	for i := range s.columns {
+		s.columns[i] = rec.Column(i)
 	}
-	if err := v.index.keys.encode(&s.tuples, s.keys, n); err != nil {
+	if err := s.keys.encode(&s.tuples, s.columns, n); err != nil {
 		return err
 	}
-	times, err := s.instants(0, rec.Column(len(v.spaces)))
+	if s.odd != nil && slices.Contains(s.tuples.state, isNull) {
+		if err := s.odd(rec, first); err != nil {
+			return err
+		}
+	}
+	timeColumn := rec.Column(len(s.columns))
+	times, err := s.instants(0, timeColumn)
 	if err != nil {
 		return err
 	}
-	markNulls(rec.Column(len(v.spaces)), s.tuples.state)
-	if v.createdAt < 0 && v.index.keys.form <= packed {
-		s.scatter(times, first)
-		return nil
+	if !s.timeless {
+		markNulls(timeColumn, s.tuples.state)
+	}
+	if s.created < 0 && s.keys.form <= packed && (!s.timeless || timeColumn.NullN() == 0) {
+		return s.scatter(times, first)
 	}
 	var created []int64
 	var createdColumn arrow.Array
-	if v.createdAt >= 0 {
-		createdColumn = rec.Column(v.createdAt)
+	if s.created >= 0 {
+		createdColumn = rec.Column(s.created)
 		if created, err = s.instants(1, createdColumn); err != nil {
 			return err
 		}
 	}
-	s.scatterWhole(times, created, createdColumn, first)
-	return nil
+	return s.scatterWhole(times, created, timeColumn, createdColumn, first)
 }
 
 // instants are the values of a time column; some columns have to be copied to a scratch of the stream.
@@ -170,13 +194,15 @@ func (s *stream) instants(scratch int, a arrow.Array) ([]int64, error) {
 	return values, err
 }
 
-// scatter adds rows whose hash is their key and which have no created time.
-func (s *stream) scatter(times []int64, first Position) {
-	x := s.view.index
+// partition is how a hash is shifted to the right for its partition, of which mask keeps the bits.
+func (r *reading) partition() (shift uint, mask uint64) { return partitionOf(r.parts) }
+
+// scatter adds rows whose hash is their key and which have an event time and no created time.
+func (s *stream) scatter(times []int64, first Position) error {
 	state, hashes := s.tuples.state, s.tuples.hash
 	times, hashes = times[:len(state)], hashes[:len(state)]
-	early, late := s.view.window()
-	shift, mask := x.partShift()
+	early, late := s.early, s.late
+	shift, mask := s.partition()
 	for i, st := range state {
 		t, hash := times[i], hashes[i]
 		if st != usable || t > late || t < early || s.asked.bits != nil && !s.asked.may(hash) {
@@ -185,73 +211,92 @@ func (s *stream) scatter(times []int64, first Position) {
 		p := hash >> (shift & 63) & mask
 		b := s.filling[p]
 		n := b.n & (blockRows - 1)
-		b.hash[n], b.time[n], b.tag[n] = hash, t, uint64(first)+uint64(i)+1
+		b.hash[n], b.time[n], b.tag[n] = hash, t, tagOf(first, i)|hasTime
 		if b.n = n + 1; b.n == blockRows {
-			s.next(int(p))
+			if err := s.next(int(p)); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // scatterWhole adds rows of any kind.
-func (s *stream) scatterWhole(times, created []int64, createdColumn arrow.Array, first Position) {
-	x := s.view.index
-	early, late := s.view.window()
-	shift, mask := x.partShift()
+func (s *stream) scatterWhole(times, created []int64, timeColumn, createdColumn arrow.Array, first Position) error {
+	shift, mask := s.partition()
 	for i, st := range s.tuples.state {
-		t, hash := times[i], s.tuples.hash[i]
-		if st != usable || t > late || t < early || s.asked.bits != nil && !s.asked.may(hash) {
+		hash := s.tuples.hash[i]
+		if st != usable || s.asked.bits != nil && !s.asked.may(hash) {
 			continue
 		}
-		tag, at := uint64(first)+uint64(i)+1, int64(0)
+		c := candidate{time: math.MinInt64, tag: tagOf(first, i)}
+		if timeColumn.IsValid(i) {
+			c.time, c.tag = times[i], c.tag|hasTime
+			if c.time > s.late || c.time < s.early {
+				continue
+			}
+		}
 		if created != nil && createdColumn.IsValid(i) {
-			tag, at = tag|hasCreated, created[i]
+			c.created, c.tag = created[i], c.tag|hasCreated
 		}
 		p := int(hash >> shift & mask)
 		b := s.filling[p]
-		n := b.n
-		b.hash[n], b.time[n], b.tag[n] = hash, t, tag
-		if created != nil {
-			b.created[n] = at
-		}
-		for k := range b.words {
-			b.words[k][n] = s.tuples.columns[k].words[i]
-		}
-		if b.ends != nil {
-			key := s.tuples.texts[i]
-			b.arena = append(b.arena, key...)
-			b.ends[n] = uint32(len(b.arena))
-			s.arena += len(key)
-		}
-		if b.n++; b.n == blockRows || len(b.arena) > math.MaxInt32 {
-			s.next(p)
+		s.arena += b.put(&c, hash, &s.tuples, i)
+		if b.n == blockRows || len(b.arena) > math.MaxInt32 {
+			if err := s.next(p); err != nil {
+				return err
+			}
 		}
 	}
 	if s.arena > maxArena {
-		s.flush()
+		return s.flush()
 	}
+	return nil
+}
+
+// put adds one row and returns how many bytes of text that took.
+func (b *block) put(c *candidate, hash uint64, t *tuples, row int) (text int) {
+	n := b.n
+	b.hash[n], b.time[n], b.tag[n] = hash, c.time, c.tag
+	if b.created != nil {
+		b.created[n] = c.created
+	}
+	for k := range b.words {
+		b.words[k][n] = t.columns[k].words[row]
+	}
+	if b.ends != nil {
+		b.arena = append(b.arena, t.texts[row]...)
+		b.ends[n] = uint32(len(b.arena))
+		text = len(t.texts[row])
+	}
+	b.n++
+	return text
 }
 
 // next puts a full block aside.
-func (s *stream) next(part int) {
+func (s *stream) next(part int) error {
 	s.full[part] = append(s.full[part], s.filling[part])
 	if len(s.free) == 0 {
 		s.filling[part] = nil
-		s.flush()
-		return
+		return s.flush()
 	}
 	s.filling[part] = s.take()
+	return nil
 }
 
 // flush matches all rows that wait, partition by partition.
-func (s *stream) flush() {
-	parts := len(s.full)
-	for i := range parts {
-		p := (s.first + i) % parts
+func (s *stream) flush() error {
+	for i := range s.parts {
+		p := (s.first + i) % s.parts
 		waiting := s.full[p]
 		if b := s.filling[p]; b != nil {
 			waiting = append(waiting, b)
 		}
-		s.best.match(s.view, p, waiting)
+		if len(waiting) > 1 || waiting[0].n > 0 {
+			if err := s.sink.match(p, waiting); err != nil {
+				return err
+			}
+		}
 		for _, b := range waiting {
 			b.n, b.arena = 0, b.arena[:0]
 		}
@@ -260,42 +305,30 @@ func (s *stream) flush() {
 		s.filling[p] = s.take()
 	}
 	s.arena = 0
+	return nil
 }
 
-// best are the best feature rows of all slots so far. Threads may share them: each partition has a lock.
-type best struct {
-	time     []int64
-	tag      []uint64 // 0: none yet
-	created  []int64  // nil: the view has no created time
-	seen     []bool   // first slot of a group -> some row with a time has its key; nil: nobody asks
-	improved []uint64 // tags of rows that became a slot's best
-	keep     bool     // whether improved is wanted
-	locks    []sync.Mutex
-}
-
-func newBest(v *boundView, report, keep bool) *best {
-	slots := len(v.index.row)
-	b := &best{time: make([]int64, slots), tag: make([]uint64, slots), locks: make([]sync.Mutex, v.index.parts), keep: keep}
-	for i := range b.time {
-		b.time[i] = math.MinInt64
+// streamAll streams parts of the table on several threads, each with so many blocks, and returns how many rows they had.
+func (r *reading) streamAll(ctx context.Context, threads, blocks int, parts []int, sel Selection, sinks func(thread int) sink) (int64, error) {
+	var next, seen atomic.Int64
+	work := newWorkers(ctx)
+	for t := range threads {
+		own := *r
+		own.sink = sinks(t)
+		work.start(func(ctx context.Context) error {
+			s := newStream(&own, blocks, t*r.parts/threads)
+			defer func() { seen.Add(s.seen) }()
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(parts) {
+					return s.flush()
+				}
+				if err := s.part(ctx, parts[i], sel, nil); err != nil {
+					return err
+				}
+			}
+		})
 	}
-	if v.createdAt >= 0 {
-		b.created = make([]int64, slots)
-	}
-	if report {
-		b.seen = make([]bool, slots)
-	}
-	return b
-}
-
-// bestBytes is what best takes for each slot.
-func (v *boundView) bestBytes(report bool) int64 {
-	n := int64(16)
-	if v.createdAt >= 0 {
-		n += 8
-	}
-	if report {
-		n++
-	}
-	return n
+	err := work.wait()
+	return seen.Load(), err
 }

@@ -59,10 +59,10 @@ type Selection struct {
 // Position is the place of a row in a Table: the part's index above, the row in the part below.
 type Position uint64
 
-// Limits of a Position: 2^23 parts of 2^40 rows. The engine keeps the top bit for itself.
+// Limits of a Position: 2^22 parts of 2^40 rows. The engine keeps the two top bits for itself.
 const (
 	rowBits  = 40
-	MaxParts = 1 << (63 - rowBits)
+	MaxParts = 1 << (62 - rowBits)
 	MaxRows  = 1 << rowBits
 )
 

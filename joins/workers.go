@@ -60,6 +60,53 @@ func inParallel(ctx context.Context, threads, n int, do func(i int) error) error
 	return work.wait()
 }
 
+// inOrder does n pieces of work on up to so many threads and hands the results on in their order. No more results wait
+// than there are threads. A result that is not handed on, because of an error, is dropped.
+func inOrder[T any](ctx context.Context, threads, n int, do func(ctx context.Context, i int) (T, error), take func(T) error, drop func(T)) error {
+	work := newWorkers(ctx)
+	results := make([]chan T, n)
+	for i := range results {
+		results[i] = make(chan T, 1)
+	}
+	begin := func(i int) {
+		if i >= n {
+			return
+		}
+		work.start(func(ctx context.Context) error {
+			defer close(results[i])
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			v, err := do(ctx, i)
+			if err == nil {
+				results[i] <- v
+			}
+			return err
+		})
+	}
+	for i := range threads {
+		begin(i)
+	}
+	var stopped error
+	for i := range n {
+		for v := range results[i] {
+			if stopped != nil || work.ctx.Err() != nil {
+				drop(v)
+			} else if stopped = take(v); stopped != nil {
+				work.cancel()
+			}
+		}
+		if next := i + threads; next < n {
+			begin(next)
+		}
+	}
+	err := work.wait()
+	if stopped != nil {
+		return stopped
+	}
+	return err
+}
+
 func (o Options) threads() int {
 	if o.Threads > 0 {
 		return o.Threads
