@@ -1,0 +1,45 @@
+package cells
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow"
+)
+
+// TypeName names a type as pyarrow does, zones shortened.
+func TypeName(t arrow.DataType) string {
+	switch t := t.(type) {
+	case *arrow.StringType:
+		return "string"
+	case *arrow.LargeStringType:
+		return "large_string"
+	case *arrow.TimestampType:
+		if t.TimeZone == "" {
+			return fmt.Sprintf("timestamp[%s]", t.Unit)
+		}
+		return fmt.Sprintf("timestamp[%s, %s]", t.Unit, t.TimeZone)
+	case *arrow.Decimal128Type:
+		return fmt.Sprintf("decimal(%d, %d)", t.Precision, t.Scale)
+	case *arrow.Decimal256Type:
+		return fmt.Sprintf("decimal256(%d, %d)", t.Precision, t.Scale)
+	case *arrow.DictionaryType:
+		return "dictionary<" + TypeName(t.ValueType) + ">"
+	case *arrow.MapType:
+		return "map<" + TypeName(t.KeyType()) + ", " + TypeName(t.ItemType()) + ">"
+	case *arrow.StructType:
+		fields := make([]string, len(t.Fields()))
+		for i, f := range t.Fields() {
+			fields[i] = f.Name + ": " + TypeName(f.Type)
+		}
+		return "struct<" + strings.Join(fields, ", ") + ">"
+	case arrow.ListLikeType:
+		return "list<" + TypeName(t.Elem()) + ">"
+	}
+	return t.String()
+}
+
+// IsNumber reports whether values of the type are numbers.
+func IsNumber(t arrow.DataType) bool {
+	return arrow.IsInteger(t.ID()) || arrow.IsFloating(t.ID()) || arrow.IsDecimal(t.ID())
+}
