@@ -1,11 +1,14 @@
 package parquetio
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/pqarrow"
@@ -22,7 +25,8 @@ type WriterOptions struct {
 
 // Writer writes records to a Parquet file.
 type Writer struct {
-	file *pqarrow.FileWriter
+	file   *pqarrow.FileWriter
+	schema *arrow.Schema // as v15 is to see it
 }
 
 // NewWriter begins a file. It never closes w. Columns that a file cannot hold so that every reader understands them are
@@ -48,9 +52,12 @@ func NewWriter(w io.Writer, schema *arrow.Schema, opt WriterOptions) (*Writer, e
 			settings = append(settings, parquet.WithStatsFor(f.Name, false)) // v15 computes them wrong
 		}
 	}
-	file, err := pqarrow.NewFileWriter(schema, onlyWriter{w}, parquet.NewWriterProperties(settings...),
-		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+	shown := retypedSchema(schema)
+	file, err := pqarrow.NewFileWriter(shown, onlyWriter{w}, parquet.NewWriterProperties(settings...), pqarrow.NewArrowWriterProperties())
 	if err != nil {
+		return nil, err
+	}
+	if err := file.AppendKeyValueMetadata("ARROW:schema", storedSchema(schema)); err != nil {
 		return nil, err
 	}
 	for key, value := range opt.Metadata {
@@ -58,7 +65,14 @@ func NewWriter(w io.Writer, schema *arrow.Schema, opt WriterOptions) (*Writer, e
 			return nil, err
 		}
 	}
-	return &Writer{file}, nil
+	return &Writer{file, shown}, nil
+}
+
+// storedSchema is a schema as every Arrow reader looks for it in a file's metadata: an IPC stream without records.
+func storedSchema(schema *arrow.Schema) string {
+	var stream bytes.Buffer
+	ipc.NewWriter(&stream, ipc.WithSchema(schema)).Close() //nolint:errcheck // a buffer takes everything
+	return base64.StdEncoding.EncodeToString(stream.Bytes())
 }
 
 // onlyWriter hides Close: the library would close the file under its owner.
@@ -71,10 +85,6 @@ func writable(name string, t arrow.DataType) error {
 		arrow.UnionType, *arrow.RunEndEncodedType, *arrow.MonthIntervalType, *arrow.DayTimeIntervalType, *arrow.MonthDayNanoIntervalType,
 		*arrow.DictionaryType:
 		return fmt.Errorf("column %q of type %s cannot be written to Parquet; cast it, or write Arrow IPC (.arrow)", name, t)
-	case *arrow.TimestampType:
-		if t.TimeZone != "" && t.TimeZone != "UTC" {
-			return fmt.Errorf("column %q of type %s cannot be written to Parquet; convert it to UTC, or write Arrow IPC (.arrow)", name, t)
-		}
 	case arrow.NestedType:
 		for _, f := range t.Fields() {
 			if err := writable(name+"."+f.Name, f.Type); err != nil {
@@ -90,6 +100,8 @@ func (w *Writer) Write(rec arrow.Record) error {
 	if rec.NumRows() == 0 {
 		return nil
 	}
+	rec = retypedRecord(rec, w.schema)
+	defer rec.Release()
 	return w.file.WriteBuffered(rec)
 }
 
