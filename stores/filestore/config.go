@@ -2,6 +2,8 @@ package filestore
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -36,6 +38,18 @@ func (c *Config) Validate() error {
 		return fault.New(fault.Invalid, "root: s3:// is not there yet; a root is a local folder such as ./data")
 	case remote:
 		return fault.New(fault.Invalid, "root: %s:// is not known; a root is a local folder such as ./data", scheme)
+	}
+	return nil
+}
+
+// Check looks for the root and names its path, which clients do not get to see: it is for the operator, before serving.
+func (c *Config) Check(context.Context) error {
+	info, err := os.Stat(c.Root)
+	if err != nil {
+		return fmt.Errorf("root %s: %w", c.Root, reason(err))
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("root %s: it is not a folder", c.Root)
 	}
 	return nil
 }
