@@ -78,6 +78,12 @@ func plain(a arrow.Array, style Style) Text {
 		return func(i int) string { return base64.StdEncoding.EncodeToString(a.Value(i)) }
 	case *array.FixedSizeBinary:
 		return func(i int) string { return base64.StdEncoding.EncodeToString(a.Value(i)) }
+	case *array.Decimal128:
+		scale := a.DataType().(*arrow.Decimal128Type).Scale
+		return func(i int) string { return a.Value(i).ToString(scale) }
+	case *array.Decimal256:
+		scale := a.DataType().(*arrow.Decimal256Type).Scale
+		return func(i int) string { return a.Value(i).ToString(scale) }
 	case *array.Dictionary:
 		values := Of(a.Dictionary(), style, "")
 		return func(i int) string { return values(a.GetValueIndex(i)) }
@@ -90,7 +96,7 @@ func plain(a arrow.Array, style Style) Text {
 	if text := nestedText(a, style); text != nil {
 		return text
 	}
-	return a.ValueStr // decimals, intervals
+	return a.ValueStr // intervals, unions
 }
 
 func signed[T int8 | int16 | int32 | int64](values []T) Text {

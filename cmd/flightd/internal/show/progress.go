@@ -1,0 +1,64 @@
+package show
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// Progress shows rows, rate and time on standard error while they move, if that is a terminal. It may be used by several
+// goroutines; the zero number of rows is one that is not known.
+type Progress struct {
+	mu  sync.Mutex
+	bar *progressbar.ProgressBar
+	on  bool
+}
+
+// NewProgress shows nothing yet.
+func NewProgress() *Progress { return &Progress{on: IsTerminal(os.Stderr)} }
+
+// Phase begins another piece of work, of so many rows; -1: not known.
+func (p *Progress) Phase(what string, rows int64) {
+	if !p.on {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finish()
+	p.bar = progressbar.NewOptions64(rows,
+		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(what), progressbar.OptionSetWidth(20),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
+		progressbar.OptionSetElapsedTime(true), progressbar.OptionSetPredictTime(true),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true),
+		progressbar.OptionSpinnerType(14),
+	)
+}
+
+// Add counts rows of the present phase.
+func (p *Progress) Add(rows int64) {
+	if !p.on {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.Add64(rows) //nolint:errcheck // more rows than were expected: the bar just stays full
+	}
+}
+
+// Done takes the progress off the screen.
+func (p *Progress) Done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finish()
+}
+
+func (p *Progress) finish() {
+	if p.bar != nil {
+		p.bar.Finish() //nolint:errcheck // nothing can be done about a terminal that went away
+		p.bar.Clear()  //nolint:errcheck
+		p.bar = nil
+	}
+}
