@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,12 +23,27 @@ const (
 	exitUsage   = 2 // wrong usage or configuration
 )
 
-// usageError marks what the caller of the program can mend in its command line or configuration.
+// usageError marks what the caller of the program can mend in its command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// configError marks what can be mended in the configuration.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+// commands are all that the program can do, in the order of its help.
+func commands() []*cli.Command {
+	return []*cli.Command{
+		serveCommand(), checkCommand(), initCommand(),
+		listCommand(), describeCommand(), getCommand(), latestCommand(), allCommand(), explainCommand(),
+		putCommand(), compactCommand(),
+		versionCommand(), helpCommand(),
+	}
+}
 
 // Main runs the program with its arguments, the program's name first, and returns its exit status.
 func Main(args []string) int {
@@ -37,69 +51,57 @@ func Main(args []string) int {
 	defer stop()
 	a := &cli.App{
 		Name: "flightd", Usage: "an offline feature store over Arrow Flight", Version: Version,
-		HideVersion: true, HideHelpCommand: true, ExitErrHandler: func(*cli.Context, error) {},
+		UsageText:       "flightd COMMAND [options] [arguments]   (flightd COMMAND --help says more about a command)",
+		HideHelpCommand: true, ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
+		Flags:        []cli.Flag{cli.HelpFlag}, // the library adds it only if there is no command of that name
+		Commands:     commands(),
 		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return usagef("there is no command %q; flightd --help lists them", c.Args().First())
-			}
-			return cli.ShowAppHelp(c)
+			c.App.Writer = os.Stderr
+			_ = cli.ShowAppHelp(c)
+			return usagef("a command is missing")
 		},
-		Commands: []*cli.Command{serveCommand(), checkCommand(), versionCommand()},
 	}
-	for _, c := range a.Commands {
-		c.OnUsageError = a.OnUsageError
-	}
-	err := a.RunContext(ctx, args)
+	cli.VersionPrinter = func(*cli.Context) { printVersion() }
+	cmd, args, err := arrange(a, args)
 	if err == nil {
+		err = a.RunContext(ctx, args)
+	}
+	return report(ctx, cmd, err)
+}
+
+// report says what went wrong, if anything did, and turns it into an exit status.
+func report(ctx context.Context, cmd *cli.Command, err error) int {
+	var usage usageError
+	var wrong configError
+	var mistake *config.Error
+	switch {
+	case err == nil:
 		return 0
+	case errors.Is(err, syscall.EPIPE): // whoever read our output has seen enough
+		return exitFailure
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "flightd: interrupted")
+		return exitFailure
 	}
 	fmt.Fprintln(os.Stderr, "flightd:", err)
-	var usage usageError
-	var wrong *config.Error
-	if errors.As(err, &usage) || errors.As(err, &wrong) {
+	switch {
+	case errors.As(err, &usage):
+		if cmd != nil {
+			fmt.Fprintf(os.Stderr, "usage: %s\n(flightd %s --help says more)\n", cmd.UsageText, cmd.Name)
+		}
+		return exitUsage
+	case errors.As(err, &wrong), errors.As(err, &mistake):
 		return exitUsage
 	}
 	return exitFailure
 }
 
 func versionCommand() *cli.Command {
-	return &cli.Command{Name: "version", Usage: "print the version", Action: func(*cli.Context) error {
-		fmt.Println("flightd", Version)
+	return command("version", "", "print the version", nil, func(*cli.Context) error {
+		printVersion()
 		return nil
-	}}
+	})
 }
 
-// configFlags are the flags that say which catalog is meant.
-func configFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "config", Usage: "the configuration `FILE`; without it ./flightd.yaml"},
-		&cli.StringFlag{Name: "feast-repo", Usage: "a Feast repository in `DIR`; not there yet"},
-	}
-}
-
-// loadConfig finds and reads the configuration.
-func loadConfig(c *cli.Context) (*config.Config, error) {
-	if c.Args().Present() {
-		return nil, usagef("%s takes no arguments, found %q", c.Command.Name, c.Args().First())
-	}
-	if c.IsSet("feast-repo") {
-		return nil, usagef("--feast-repo: Feast repositories are not served yet; describe the views in a flightd.yaml")
-	}
-	path := c.String("config")
-	if path == "" {
-		path = "flightd.yaml"
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			if _, err := os.Stat("feature_store.yaml"); err == nil {
-				return nil, usagef("there is a feature_store.yaml here, but Feast repositories are not served yet; describe the views in a flightd.yaml")
-			}
-			return nil, usagef("no configuration: looked for ./flightd.yaml and ./feature_store.yaml; give one with --config FILE, " +
-				"or make a sample with `flightd init DIR`")
-		}
-	}
-	loaded, err := config.Load(path)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return loaded, nil
-}
+func printVersion() { fmt.Println("flightd", Version) }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -9,16 +10,25 @@ import (
 )
 
 func checkCommand() *cli.Command {
-	return &cli.Command{
-		Name: "check", Usage: "validate a configuration, open every store, and look for the columns of every view",
-		Flags: configFlags(), Action: check,
-	}
+	return command("check", "", "validate a configuration, open every store, and look for the columns of every view", configFlags(), check)
+}
+
+// checker is a store's configuration that can tell its operator more than clients may know, such as a path.
+type checker interface {
+	Check(context.Context) error
 }
 
 func check(c *cli.Context) error {
 	conf, err := loadConfig(c)
 	if err != nil {
 		return err
+	}
+	for _, s := range conf.Stores {
+		if own, ok := s.Config.(checker); ok {
+			if err := own.Check(c.Context); err != nil {
+				return fmt.Errorf("store %s: %w", s.Name, err)
+			}
+		}
 	}
 	catalog, closeStores, err := conf.Open(c.Context)
 	if err != nil {

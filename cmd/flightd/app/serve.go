@@ -22,16 +22,13 @@ import (
 )
 
 func serveCommand() *cli.Command {
-	return &cli.Command{
-		Name: "serve", Usage: "serve a catalog over Arrow Flight",
-		Flags: append(configFlags(),
-			&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT` to listen on; port 0 picks a free one"},
-			&cli.StringFlag{Name: "tls-cert", Usage: "certificate `FILE` (PEM)"},
-			&cli.StringFlag{Name: "tls-key", Usage: "key `FILE` of the certificate (PEM)"},
-			&cli.StringFlag{Name: "tls-client-ca", Usage: "`FILE` of the authority that signs client certificates (PEM)"},
-		),
-		Action: serve,
-	}
+	flags := append(configFlags(),
+		&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT` to listen on; port 0 picks a free one"},
+		&cli.StringFlag{Name: "tls-cert", Usage: "certificate `FILE` (PEM)"},
+		&cli.StringFlag{Name: "tls-key", Usage: "key `FILE` of the certificate (PEM)"},
+		&cli.StringFlag{Name: "tls-client-ca", Usage: "`FILE` of the authority that signs client certificates (PEM)"},
+	)
+	return command("serve", "", "serve a catalog over Arrow Flight", flags, serve)
 }
 
 func serve(c *cli.Context) error {
@@ -45,6 +42,9 @@ func serve(c *cli.Context) error {
 	}
 	if c.IsSet("listen") {
 		conf.Listen = c.String("listen")
+		if _, err := net.ResolveTCPAddr("tcp", conf.Listen); err != nil {
+			return usagef("--listen: want HOST:PORT, found %q: %w", conf.Listen, err)
+		}
 	}
 	log := newLog(conf.Log)
 	listener, err := net.Listen("tcp", conf.Listen)
@@ -63,7 +63,7 @@ func serve(c *cli.Context) error {
 		Limits:  limitsOf(conf.Limits), TLS: tlsFiles, Log: log, ShutdownTimeout: conf.ShutdownTimeout,
 	})
 	if err != nil {
-		return usageError{err}
+		return configError{err}
 	}
 	warn(c.Context, log, catalog, listener.Addr(), tlsFiles)
 	log.Info().Str("addr", listener.Addr().String()).Msg("serving")

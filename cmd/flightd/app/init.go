@@ -1,0 +1,51 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/flightd/flightd/cmd/flightd/internal/sample"
+	"github.com/flightd/flightd/cmd/flightd/internal/show"
+)
+
+func initCommand() *cli.Command {
+	flags := []cli.Flag{&cli.BoolFlag{Name: "feast", DisableDefaultText: true, Usage: "write the Feast form of it too; not there yet"}}
+	return command("init", "DIR", "write a small working catalog with sample data", flags, initialize)
+}
+
+func initialize(c *cli.Context) error {
+	dir := c.Args().First()
+	if c.Bool("feast") {
+		return errors.New("init --feast is not there yet: Feast repositories are not served; leave the flag out for a flightd.yaml")
+	}
+	err := sample.Write(dir)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w; nothing was written (a catalog begins with %s, and init replaces no file)", err, sample.Config)
+	}
+	if err != nil {
+		return err
+	}
+	config, data := filepath.Join(dir, sample.Config), filepath.Join(dir, "data")
+	fmt.Printf(`Wrote %s and its data:
+
+  driver_stats     %s of %d drivers
+  customer_stats   %s of %d customers
+  orders.parquet   %s to ask about
+
+Next:
+
+  flightd check --config %[7]s
+  flightd serve --config %[7]s
+
+and then, in another terminal:
+
+  flightd list
+  flightd get --service driver_activity --entities %[8]s --report
+`, config, show.Count(sample.History, "row"), sample.Drivers, show.Count(sample.History, "row"), sample.Customers,
+		show.Count(sample.Orders, "order"), config, filepath.Join(data, "orders.parquet"))
+	return nil
+}

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/flightd/flightd/cmd/flightd/internal/show"
+)
+
+// matchReport says, for each view, for how many entity rows a value was found, and why not for the others.
+type matchReport struct {
+	Views map[string]struct {
+		Rows       int64 `json:"rows"`
+		Matched    int64 `json:"matched"`
+		Expired    int64 `json:"expired"`
+		NotYet     int64 `json:"not_yet"`
+		UnknownKey int64 `json:"unknown_key"`
+		NullKey    int64 `json:"null_key"`
+	} `json:"views"`
+}
+
+// newMatchReport reads the metadata of an answer; nil if there was none.
+func newMatchReport(metadata []byte) (*matchReport, error) {
+	if metadata == nil {
+		return nil, nil
+	}
+	r := new(matchReport)
+	if err := json.Unmarshal(metadata, r); err != nil {
+		return nil, fmt.Errorf("the server's match report: %w", err)
+	}
+	return r, nil
+}
+
+// print writes the report as a table; a report that is not there writes nothing.
+func (r *matchReport) print(w io.Writer) error {
+	if r == nil {
+		return nil
+	}
+	t := &show.Table{Columns: []show.Column{{Name: "match report"}}}
+	for _, name := range []string{"rows", "matched", "expired", "not_yet", "unknown_key", "null_key"} {
+		t.Columns = append(t.Columns, show.Column{Name: name, Right: true})
+	}
+	for _, view := range slices.Sorted(maps.Keys(r.Views)) {
+		v := r.Views[view]
+		row := []string{view, humanize.Comma(v.Rows)}
+		for _, n := range []int64{v.Matched, v.Expired, v.NotYet, v.UnknownKey, v.NullKey} {
+			row = append(row, fmt.Sprintf("%s (%s)", humanize.Comma(n), show.Share(n, v.Rows)))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	screen := os.Stdout
+	if w == os.Stderr {
+		screen = os.Stderr
+	}
+	fmt.Fprintln(w)
+	_, err := t.Render(w, show.Width(screen))
+	return err
+}
