@@ -37,6 +37,9 @@ func newMatchReport(metadata []byte) (*matchReport, error) {
 	return r, nil
 }
 
+// oneLine is the width of a screen that has room for counts and percentages beside each other.
+const oneLine = 110
+
 // print writes the report as a table; a report that is not there writes nothing.
 func (r *matchReport) print(w io.Writer) error {
 	if r == nil {
@@ -46,19 +49,27 @@ func (r *matchReport) print(w io.Writer) error {
 	for _, name := range []string{"rows", "matched", "expired", "not_yet", "unknown_key", "null_key"} {
 		t.Columns = append(t.Columns, show.Column{Name: name, Right: true})
 	}
-	for _, view := range slices.Sorted(maps.Keys(r.Views)) {
-		v := r.Views[view]
-		row := []string{view, humanize.Comma(v.Rows)}
-		for _, n := range []int64{v.Matched, v.Expired, v.NotYet, v.UnknownKey, v.NullKey} {
-			row = append(row, fmt.Sprintf("%s (%s)", humanize.Comma(n), show.Share(n, v.Rows)))
-		}
-		t.Rows = append(t.Rows, row)
-	}
 	screen := os.Stdout
 	if w == os.Stderr {
 		screen = os.Stderr
 	}
+	width := show.Width(screen)
+	for _, view := range slices.Sorted(maps.Keys(r.Views)) {
+		v := r.Views[view]
+		row, shares := []string{view, humanize.Comma(v.Rows)}, []string{"", ""}
+		for _, n := range []int64{v.Matched, v.Expired, v.NotYet, v.UnknownKey, v.NullKey} {
+			row, shares = append(row, humanize.Comma(n)), append(shares, show.Share(n, v.Rows))
+		}
+		if width < oneLine {
+			t.Rows = append(t.Rows, row, shares)
+			continue
+		}
+		for i := 2; i < len(row); i++ {
+			row[i] += " (" + shares[i] + ")"
+		}
+		t.Rows = append(t.Rows, row)
+	}
 	fmt.Fprintln(w)
-	_, err := t.Render(w, show.Width(screen))
+	_, err := t.Render(w, width)
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -33,8 +32,8 @@ type output struct {
 	table    *show.Table
 	progress *show.Progress
 	started  time.Time
-	expected int64     // rows; -1: not known
-	sending  sync.Once // begins the progress of sending
+	expected int64 // rows; -1: not known
+	sentRows int64
 	rows     int64
 	columns  int
 	metadata []byte
@@ -70,10 +69,15 @@ func (o *output) abandon() {
 // expect says how many rows will be sent, and with them come back; -1: it is not known.
 func (o *output) expect(rows int64) { o.expected = rows }
 
-// sent counts rows on their way to the server.
+// sent counts rows on their way to the server, which answers when it has them all.
 func (o *output) sent(rows int64) {
-	o.sending.Do(func() { o.progress.Phase("sending", o.expected) })
+	if o.sentRows == 0 {
+		o.progress.Phase("sending", o.expected)
+	}
 	o.progress.Add(rows)
+	if o.sentRows += rows; o.sentRows == o.expected {
+		o.progress.Wait("joining")
+	}
 }
 
 // receive takes in a whole answer.
@@ -106,7 +110,8 @@ func (o *output) begin(schema *arrow.Schema) error {
 	o.table = new(show.Table)
 	for _, f := range schema.Fields() {
 		o.table.Columns = append(o.table.Columns, show.Column{
-			Name: f.Name, Type: cells.TypeName(f.Type), Right: cells.IsNumber(f.Type), Decimal: arrow.IsFloating(f.Type.ID()),
+			Name: f.Name, Type: cells.TypeName(f.Type),
+			Right: cells.IsNumber(f.Type), Decimal: arrow.IsFloating(f.Type.ID()), Whole: cells.IsTime(f.Type),
 		})
 	}
 	return nil
@@ -177,7 +182,8 @@ func (o *output) printTable(said *strings.Builder) error {
 		return err
 	}
 	if len(hidden) > 0 {
-		fmt.Fprintf(said, "%s had no room: %s\n", show.Count(int64(len(hidden)), "column"), strings.Join(hidden, ", "))
+		all := show.Count(int64(len(hidden)), "column") + " had no room: " + strings.Join(hidden, ", ")
+		fmt.Fprintln(said, show.Wrap(all, width))
 	}
 	return nil
 }

@@ -43,3 +43,12 @@ func TypeName(t arrow.DataType) string {
 func IsNumber(t arrow.DataType) bool {
 	return arrow.IsInteger(t.ID()) || arrow.IsFloating(t.ID()) || arrow.IsDecimal(t.ID())
 }
+
+// IsTime reports whether values of the type are dates or times, of a day or at all.
+func IsTime(t arrow.DataType) bool {
+	switch t.ID() {
+	case arrow.TIMESTAMP, arrow.DATE32, arrow.DATE64, arrow.TIME32, arrow.TIME64:
+		return true
+	}
+	return false
+}

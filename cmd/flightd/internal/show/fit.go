@@ -46,12 +46,17 @@ func (l *layout) measure(most int) (total int) {
 		for _, line := range l.names[i] {
 			name = max(name, twwidth.Width(line))
 		}
-		widest := max(name, twwidth.Width(c.Type))
+		values := 0
 		for _, row := range l.rows {
-			widest = max(widest, twwidth.Width(row[i]))
+			values = max(values, twwidth.Width(row[i]))
 		}
-		if !c.Wrap && !c.Right {
-			widest = min(widest, max(most, min(longValue, name)))
+		least := most
+		if c.Right || c.Whole {
+			least = max(most, values)
+		}
+		widest := max(name, values, twwidth.Width(c.Type))
+		if !c.Wrap {
+			widest = min(widest, max(least, min(longValue, name)))
 		}
 		l.widths[i] = max(1, widest)
 		total += l.widths[i] + padding

@@ -9,7 +9,7 @@ import (
 )
 
 // Progress shows rows, rate and time on standard error while they move, if that is a terminal. It may be used by several
-// goroutines; the zero number of rows is one that is not known.
+// goroutines.
 type Progress struct {
 	mu  sync.Mutex
 	bar *progressbar.ProgressBar
@@ -21,19 +21,25 @@ func NewProgress() *Progress { return &Progress{on: IsTerminal(os.Stderr)} }
 
 // Phase begins another piece of work, of so many rows; -1: not known.
 func (p *Progress) Phase(what string, rows int64) {
+	p.begin(what, rows, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"))
+}
+
+// Wait begins work of which nothing is seen but that it goes on.
+func (p *Progress) Wait(what string) { p.begin(what, -1) }
+
+func (p *Progress) begin(what string, rows int64, counts ...progressbar.Option) {
 	if !p.on {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finish()
-	p.bar = progressbar.NewOptions64(rows,
+	p.bar = progressbar.NewOptions64(rows, append(counts,
 		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(what), progressbar.OptionSetWidth(20),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
 		progressbar.OptionSetElapsedTime(true), progressbar.OptionSetPredictTime(true),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true),
-		progressbar.OptionSpinnerType(14),
-	)
+		progressbar.OptionSpinnerType(14), progressbar.OptionSetRenderBlankState(true),
+	)...)
 }
 
 // Add counts rows of the present phase.

@@ -15,7 +15,8 @@ import (
 type Column struct {
 	Name    string
 	Type    string // under the name; "": nothing
-	Right   bool   // numbers, which are never cut
+	Right   bool   // numbers: to the right, and never cut
+	Whole   bool   // never cut, such as times
 	Decimal bool   // numbers with a fraction: all get as many digits after the point as one of them has
 	Wrap    bool   // lists, which go on in the next line; other long values are cut
 }
@@ -135,7 +136,7 @@ func (l *layout) line(row []string) []string {
 	var line []string
 	l.each(func(c int) {
 		if l.columns[c].Wrap {
-			line = append(line, wrap(row[c], l.widths[c]))
+			line = append(line, Wrap(row[c], l.widths[c]))
 		} else {
 			line = append(line, cut(row[c], l.widths[c]))
 		}
@@ -180,8 +181,8 @@ func newWriter(w io.Writer, align tw.Alignment) *tablewriter.Table {
 		tablewriter.WithTrimSpace(tw.Off), tablewriter.WithTrimLine(tw.Off))
 }
 
-// wrap breaks a list at its commas; an item that is too long is cut.
-func wrap(s string, width int) string {
+// Wrap breaks a list into lines of a width, at its commas; an item that is too long is cut.
+func Wrap(s string, width int) string {
 	var lines []string
 	line := ""
 	for _, item := range strings.SplitAfter(s, ", ") {
