@@ -1,24 +1,48 @@
 #!/bin/sh
-# make demo: sample data, a server, training data over Flight.
+# make demo: sample data, a server, training data over Flight. It needs bin/flightd, and leaves nothing behind.
 set -eu
-cd "$(dirname "$0")/.."
-folder=$(mktemp -d)
+flightd=$(cd "$(dirname "$0")/.." && pwd)/bin/flightd
+folder=${TMPDIR:-/tmp}/flightd-demo-$$
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT INT TERM
 
-bin/flightd init "$folder/demo"
-bin/flightd serve --config "$folder/demo/flightd.yaml" --listen 127.0.0.1:0 2>"$folder/log" &
+stop() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    wait
+    rm -rf "$folder"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Shows a command as a person would type it, and runs it.
+run() {
+    printf '\n$ flightd'
+    printf ' %s' "$@"
+    printf '\n\n'
+    "$flightd" "$@"
+}
+
+mkdir "$folder"
+cd "$folder"
+run init demo
+
+printf '\n$ flightd serve --config demo/flightd.yaml &\n\n'
+"$flightd" serve --config demo/flightd.yaml --listen 127.0.0.1:0 2>log &
 server=$!
 address=
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    address=$(sed -n 's/.*"addr":"\([^"]*\)".*/\1/p' "$folder/log" | head -n 1)
-    [ -n "$address" ] && break
-    sleep 0.25
+tries=0
+while [ -z "$address" ]; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 50 ] || ! kill -0 "$server" 2>/dev/null; then
+        cat log >&2
+        echo "demo: the server did not start" >&2
+        exit 1
+    fi
+    sleep 0.2 2>/dev/null || sleep 1
+    address=$(sed -n 's/.*"addr":"\([^"]*\)".*"message":"serving".*/\1/p' log)
 done
-[ -n "$address" ] || { cat "$folder/log"; exit 1; }
-
 export FLIGHTD_SERVER="grpc://$address"
-echo
-bin/flightd list
-echo
-bin/flightd get --features driver_stats,customer_stats --full-names --entities "$folder/demo/data/orders.parquet" --report
+echo "serving at $FLIGHTD_SERVER"
+
+run list
+run get --service driver_activity --entities demo/data/orders.parquet --report

@@ -12,7 +12,7 @@ import (
 )
 
 // maxLine bounds a row of a CSV file. A quote that is never closed would otherwise take in the rest of the file.
-const maxLine = 64 << 20
+const maxLine = 16 << 20
 
 // lines reads the rows of a CSV file, from the start as often as asked.
 type lines struct {

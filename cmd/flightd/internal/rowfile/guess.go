@@ -97,8 +97,8 @@ func numberKind(s string) kind {
 			return notNumber
 		}
 		return integer
-	case strings.Trim(digits, "0123456789.eE+-") != "":
-		return notNumber // hexadecimal and underscores, which ParseFloat takes
+	case strings.Trim(digits, "0123456789.eE+-") != "", strings.ContainsAny(digits[:1], "+-eE"):
+		return notNumber // hexadecimal, underscores and other things that ParseFloat takes
 	}
 	if _, err := strconv.ParseFloat(s, 64); err != nil {
 		return notNumber

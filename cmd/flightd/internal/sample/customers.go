@@ -41,7 +41,7 @@ func customers(rng *rand.Rand) arrow.Record {
 			}
 			balance = math.Abs(balance + 6*rng.NormFloat64())
 			orders := int32(max(0, eager+rng.NormFloat64()))
-			all = append(all, stat{customerID(c + 1), moment(at), round(balance, 2), orders, segment(orders, at-start)})
+			all = append(all, stat{customerID(c + 1), moment(at), round(balance, 2), orders, segment(orders, start > 0 && at-start < 10)})
 		}
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].at.Before(all[j].at) })
@@ -54,9 +54,9 @@ func customers(rng *rand.Rand) arrow.Record {
 	return b.record()
 }
 
-func segment(orders int32, known float64) string {
+func segment(orders int32, newcomer bool) string {
 	switch {
-	case known < 10:
+	case newcomer:
 		return "new"
 	case orders >= 8:
 		return "gold"
