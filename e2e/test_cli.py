@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 
 import pyarrow as pa
 import pyarrow.csv
@@ -13,6 +15,7 @@ import pytest
 
 import sample
 import server
+import test_tls as test_tls_module
 from sample import ENTITIES
 from server import ipc_bytes
 
@@ -78,6 +81,27 @@ def test_nearest_command():
     assert b"get" in run("gte").stderr
 
 
+@pytest.mark.parametrize("arguments, words", [
+    (["list", "--sevrer", "x"], ["--server"]), (["describe"], ["NAME", "usage:"]), (["latest", "a", "b"], ["VIEW", '"b"']), (["init", "--config"], ["--config"]),
+    (["all", "a", "--start"], ["--start", "value"]), (["--server", "x", "list"], ["command"]), (["help", "gte"], ["get"]), (["get", "--entities", "x.parquet"], ["--features", "--service"]),
+    (["get", "--features", ":x", "--entities", "x.csv"], ["--features", "view"]), (["get", "--features", "a,a:", "--entities", "x.csv"], ["colon"]),
+    (["all", "v", "--start", "2024-01-02T00:00:00", "--end", "2024-01-01T00:00:00"], ["start", "end"]), (["latest", "v", "-o", "x.xls"], [".xls", ".parquet"]),
+    (["list", "--tls-ca", "ca.pem"], ["grpc+tls://"]), (["list", "--server", "grpc+tls://localhost:1", "--tls-cert", "x.pem"], ["--tls-key"]),
+    (["list", "--server", "grpc+tls://localhost:1", "--tls-ca", "gone.pem"], ["gone.pem"])])
+def test_wrong_usage_says_what_is_wanted(arguments, words):
+    done = run(*arguments)
+    assert done.returncode == 2 and all(word in done.stderr.decode() for word in words), done.stderr
+    assert done.stdout == b""
+
+
+def test_help_of_every_command():
+    listed = ok(run("help")).decode()
+    for command in ("serve", "check", "init", "list", "describe", "get", "latest", "all", "put", "explain", "compact", "version"):
+        assert f" {command} " in listed
+        for arguments in (["help", command], [command, "--help"], [command, "-h"]):
+            assert f"flightd {command}".encode() in ok(run(*arguments))
+
+
 # ---- init, check ----
 
 def test_init_check_serve(tmp_path):
@@ -118,6 +142,11 @@ def test_check_fails_on_missing_and_broken_sources(tmp_path):
     assert all(word in said for word in ("no_source", "gone.parquet", "broken.parquet", "lacks_column", "wind")), said
 
 
+def test_init_feast_is_not_there_yet(tmp_path):
+    done = run("init", tmp_path / "demo", "--feast")
+    assert done.returncode == 1 and b"Feast" in done.stderr and not (tmp_path / "demo").exists()
+
+
 # ---- list, describe ----
 
 def test_list(flightd):
@@ -133,6 +162,22 @@ def test_describe(flightd):
     assert "balance" in out and "conv_rate" in out
     wrong = flightd("describe", "driver_stat")
     assert wrong.returncode == 1 and b"driver_stats" in wrong.stderr
+
+
+def test_what_cannot_be_read_is_shown_with_its_error(flightd):
+    out = ok(flightd("list")).decode()
+    assert "broken" in out and "lacks_column" in out and '"wind"' in out
+    out = ok(flightd("describe", "lacks_column")).decode()
+    assert '"wind"' in out
+
+
+def test_flags_stand_anywhere(world, tmp_path):
+    uri, out = "grpc://" + world.address, tmp_path / "out.csv"
+    forms = [["describe", "driver_stats", "--server", uri], ["describe", "--server", uri, "driver_stats"], ["describe", "-server=" + uri, "--", "driver_stats"]]
+    assert len({ok(run(*form)) for form in forms}) == 1
+    ok(run("latest", "driver_stats", "-o", out, "--end", "2024-01-01T09:30:00", "--server", uri, "--features", "conv_rate"))
+    assert sorted(read(out).column("conv_rate").to_pylist()) == [0.1, 0.3, 0.5]
+    assert "acc_rate" not in read(out).schema.names
 
 
 # ---- get ----
@@ -184,6 +229,66 @@ def test_get_prints_a_table_and_a_report(flightd, entities):
     assert all(word in out for word in ("driver_stats__conv_rate", "0.2", "ann", "double", "int8") if word != "double") or "float64" in out
     said = out + done.stderr.decode()
     assert all(word in said for word in ("matched", "expired", "not_yet", "unknown_key", "null_key")) or "not yet" in said
+
+
+def test_the_report_stands_beside_the_rows(flightd, entities):
+    done = flightd("get", "--features", FEATURES, "--entities", entities, "--report", "-o", "-")
+    assert pa.ipc.open_stream(ok(done)).read_all().num_rows == len(ENTITIES)
+    assert all(word in done.stderr.decode() for word in ("driver_stats", "matched", "6 rows")), done.stderr
+    silent = flightd("get", "--features", FEATURES, "--entities", entities, "-o", "-")
+    assert silent.stderr == b""
+
+
+def test_a_table_fits_120_columns(flightd, entities):
+    out = ok(flightd("get", "--features", "driver_stats,customer_stats", "--full-names", "--entities", entities)).decode()
+    assert max(map(len, out.splitlines())) <= 120 and "6 rows, 9 columns" in out
+    assert "customer_stats__" in out and "2024-01-01T12:00:00" in out
+
+
+def test_get_by_another_time(flightd, tmp_path):
+    (tmp_path / "in.csv").write_text("driver_id,ordered,delivered\n1,2024-01-01 08:30:00,2024-01-01 11:00:00\n")
+    for column, rate in (("ordered", 0.1), ("delivered", 0.2)):
+        answer = ok(flightd("get", "--features", "driver_stats:conv_rate", "--entities", tmp_path / "in.csv", "--timestamp", column, "-o", "-"))
+        assert pa.ipc.open_stream(answer).read_all().column("conv_rate").to_pylist() == [rate]
+    done = flightd("get", "--features", "driver_stats:conv_rate", "--entities", tmp_path / "in.csv")
+    assert done.returncode == 1 and b"ordered" in done.stderr and b"delivered" in done.stderr
+
+
+def test_a_bad_value_names_its_place(flightd, tmp_path):
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    out.write_text("what was there before")
+    for line, words in (("x,2024-01-01T12:00:00", ["driver_id", '"x"', "int64", "driver_stats"]), ("1,yesterday", ["event_timestamp", "yesterday"])):
+        source.write_text("driver_id,event_timestamp\n" + "1,2024-01-01T12:00:00\n" * 70_000 + line + "\n")
+        done = flightd("get", "--features", "driver_stats", "--entities", source, "-o", out)
+        assert done.returncode == 1 and all(word in done.stderr.decode() for word in ["in.csv: line 70002", *words]), done.stderr
+        assert out.read_text() == "what was there before" and sorted(p.name for p in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_entity_columns_of_many_types_come_back(flightd, tmp_path):
+    """Zones, decimals, lists, binary: what the join does not need is carried along, in Arrow and in Parquet."""
+    day = sample.DAY
+    entities = pa.table({
+        "driver_id": pa.array([1, 2], pa.int32()), "event_timestamp": pa.array([sample.at(12)] * 2, pa.timestamp("us", "Europe/Paris")),
+        "naive": pa.array([day, None], pa.timestamp("ns")), "price": pa.array(["1.10", None], pa.string()).cast(pa.decimal128(9, 2)),
+        "tags": pa.array([["a", None], None]), "raw": [b"\xff", b""], "day": pa.array([day.date(), None]), "long": pa.array(["x", None], pa.large_string())})
+    with pa.OSFile(str(tmp_path / "in.arrow"), "wb") as f, pa.ipc.new_file(f, entities.schema) as w:
+        w.write_table(entities)
+    for form in ("arrow", "parquet", "arrows"):
+        out = tmp_path / f"out.{form}"
+        ok(flightd("get", "--features", "driver_stats:conv_rate", "--entities", tmp_path / "in.arrow", "-o", out))
+        assert read(out).select(entities.schema.names).cast(entities.schema).equals(entities), form
+        assert read(out).column("event_timestamp").type == entities.column("event_timestamp").type, form
+    ok(flightd("get", "--features", "driver_stats:conv_rate", "--entities", tmp_path / "in.arrow", "-o", tmp_path / "out.csv"))
+    assert (tmp_path / "out.csv").read_text().splitlines()[1] == '1,2024-01-01T13:00:00+01:00,2024-01-01T00:00:00,1.10,"[""a"",null]",/w==,2024-01-01,x,0.2'
+
+
+def test_what_parquet_cannot_hold(flightd, tmp_path):
+    entities = ENTITIES.set_column(1, "customer_id", ENTITIES.column("customer_id").dictionary_encode())
+    (tmp_path / "in.arrows").write_bytes(ipc_bytes(entities))
+    done = flightd("get", "--features", FEATURES, "--entities", tmp_path / "in.arrows", "-o", tmp_path / "out.parquet")
+    assert done.returncode == 1 and b"customer_id" in done.stderr and b".arrow" in done.stderr
+    ok(flightd("get", "--features", FEATURES, "--entities", tmp_path / "in.arrows", "-o", tmp_path / "out.arrow"))
+    assert read(tmp_path / "out.arrow").column("balance").to_pylist() == BALANCE
 
 
 def test_get_known_at(flightd, tmp_path):
@@ -257,6 +362,29 @@ def test_server_flag_and_environment(world, flightd):
         assert run("list", "--server", uri).returncode == 2
 
 
+def test_tls(tmp_path, serve):
+    authority, stranger = test_tls_module.Authority("ours"), test_tls_module.Authority("another")
+    for name in ("server", "client"):
+        certificate, key = authority.issue(name)
+        (tmp_path / f"{name}.pem").write_bytes(certificate)
+        (tmp_path / f"{name}.key").write_bytes(key)
+    for name, certificate in (("ca", authority), ("other", stranger)):
+        (tmp_path / f"{name}.pem").write_bytes(test_tls_module.pem(certificate.certificate))
+    s = serve(tmp_path, {**sample.write(tmp_path), "tls": {"cert": "server.pem", "key": "server.key", "client_ca": "ca.pem"}})
+    uri = "grpc+tls://" + s.address
+    own = ["--tls-cert", "client.pem", "--tls-key", "client.key"]
+    assert b"driver_stats" in ok(run("list", "--server", uri, "--tls-ca", "ca.pem", *own, cwd=tmp_path))
+    for wrong, words in ((["--server", "grpc://" + s.address], [b"grpc+tls://"]), (["--server", uri, "--tls-ca", "other.pem", *own], [b"certificate"]),
+                         (["--server", uri, "--tls-ca", "ca.pem"], [b"certificate"])):
+        done = run("list", *wrong, cwd=tmp_path)
+        assert done.returncode == 1 and all(word in done.stderr for word in words) and b"rpc error" not in done.stderr, done.stderr
+
+
+def test_a_server_without_tls_is_told_from_none(world):
+    done = run("list", "--server", "grpc+tls://" + world.address)
+    assert done.returncode == 1 and b"does not speak TLS" in done.stderr
+
+
 @pytest.mark.parametrize("command", [["put", "driver_stats", "x.parquet"], ["compact", "driver_stats"]])
 def test_what_is_not_there_says_so(flightd, command):
     done = flightd(*command)
@@ -269,3 +397,29 @@ def test_a_reader_that_goes_away(flightd, world):
     done = subprocess.run([shell, "-c", f"{server.BINARY} all driver_stats --server grpc://{world.address} -o - | head -c 10 >/dev/null"],
                           capture_output=True, timeout=20)
     assert b"goroutine" not in done.stderr
+
+
+def test_an_interrupt_leaves_nothing_behind(flightd, world, tmp_path):
+    """Ctrl-C while entity rows are still coming from a pipe."""
+    out = tmp_path / "out.parquet"
+    process = subprocess.Popen([server.BINARY, "get", "--features", FEATURES, "--entities", "-", "-o", out, "--server", "grpc://" + world.address],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(ipc_bytes(ENTITIES)[:-8])  # all but the end
+    process.stdin.flush()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    said, problem = process.communicate(timeout=20)
+    assert process.returncode == 1 and b"interrupted" in problem and said == b"", problem
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_does_not_wait_for_rows(world):
+    """The server has refused the question; the rows that would come through the pipe do not matter any more."""
+    process = subprocess.Popen([server.BINARY, "get", "--features", "driver_stat", "--entities", "-", "--server", "grpc://" + world.address],
+                               stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(ipc_bytes(ENTITIES)[:-8])
+    process.stdin.flush()
+    assert process.wait(20) == 1
+    assert b"driver_stats" in process.stderr.read()
+    process.stdin.close()
+    process.stderr.close()

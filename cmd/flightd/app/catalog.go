@@ -28,10 +28,11 @@ func loadConfig(c *cli.Context) (*config.Config, error) {
 		path = "flightd.yaml"
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			if _, err := os.Stat("feature_store.yaml"); err == nil {
-				return nil, usagef("there is a feature_store.yaml here, but Feast repositories are not served yet; describe the views in a flightd.yaml")
+				return nil, configError{errors.New("there is a feature_store.yaml here, but Feast repositories are not served yet; " +
+					"describe the views in a flightd.yaml")}
 			}
-			return nil, usagef("no configuration: looked for ./flightd.yaml and ./feature_store.yaml; give one with --config FILE, " +
-				"or make a sample with `flightd init DIR`")
+			return nil, configError{errors.New("no configuration: looked for ./flightd.yaml and ./feature_store.yaml; give one with --config FILE, " +
+				"or make a sample with `flightd init DIR`")}
 		}
 	}
 	loaded, err := config.Load(path)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"github.com/flightd/flightd/cmd/flightd/internal/cells"
@@ -57,7 +58,7 @@ func describeView(e *client.Entry) error {
 	heading("feature view", e.Name)
 	fact("source", e.Source)
 	if e.Rows >= 0 {
-		fact("rows", show.Count(e.Rows, "row"))
+		fact("rows", humanize.Comma(e.Rows))
 	}
 	fact("keys", names(e.Keys))
 	if e.TTL != "" {
@@ -75,7 +76,7 @@ func describeView(e *client.Entry) error {
 		t.Rows = append(t.Rows, []string{f.Name, cells.TypeName(f.Type), strings.Join(roles(e, f.Name), ", ")})
 	}
 	fmt.Println()
-	return print(t)
+	return render(t)
 }
 
 // roles are what a column is for. A time column may be a feature, too.
@@ -112,7 +113,7 @@ func describeService(e *client.Entry, entries []*client.Entry) error {
 		t.Rows = append(t.Rows, []string{f.Name, cells.TypeName(f.Type), from, age})
 	}
 	fmt.Println()
-	return print(t)
+	return render(t)
 }
 
 // serviceViews are the views of a service, each once, and the view of each of its features.

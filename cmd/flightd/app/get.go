@@ -47,6 +47,9 @@ func get(c *cli.Context) error {
 	if _, err := rowfile.FormatOf(entities); err != nil {
 		return usageError{err}
 	}
+	if entities == rowfile.Standard && show.IsTerminal(os.Stdin) {
+		return usagef("--entities - reads an Arrow IPC stream from standard input, which is a terminal here; pipe it, or name a file")
+	}
 	return withClient(c, func(ctx context.Context, server *client.Client) error {
 		rows, err := rowfile.Open(ctx, entities, func() (rowfile.Columns, error) { return csvColumns(ctx, server, ask) })
 		if err != nil {
@@ -64,7 +67,7 @@ func get(c *cli.Context) error {
 
 // question reads the flags. The report is asked for if a person is looking.
 func question(c *cli.Context, onScreen bool) (*tickets.Historical, error) {
-	features := list(c, "features")
+	features := listFlag(c, "features")
 	switch {
 	case features == nil && !c.IsSet("service"):
 		return nil, usagef("get: --features or --service is missing")
@@ -87,8 +90,8 @@ func question(c *cli.Context, onScreen bool) (*tickets.Historical, error) {
 	return ask, nil
 }
 
-// list is the value of a flag that is a list; nil if it was not given.
-func list(c *cli.Context, name string) []string {
+// listFlag is the value of a flag that is a list; nil if it was not given.
+func listFlag(c *cli.Context, name string) []string {
 	if !c.IsSet(name) {
 		return nil
 	}

@@ -44,12 +44,12 @@ func printList(entries []*client.Entry) error {
 		fmt.Println("The server has no feature views.")
 		return nil
 	}
-	if err := print(views); err != nil {
+	if err := render(views); err != nil {
 		return err
 	}
 	if len(services.Rows) > 0 {
 		fmt.Println()
-		if err := print(services); err != nil {
+		if err := render(services); err != nil {
 			return err
 		}
 	}
@@ -59,8 +59,8 @@ func printList(entries []*client.Entry) error {
 	return nil
 }
 
-// print writes a table to standard output.
-func print(t *show.Table) error {
+// render writes a table to standard output.
+func render(t *show.Table) error {
 	_, err := t.Render(os.Stdout, show.Width(os.Stdout))
 	return err
 }

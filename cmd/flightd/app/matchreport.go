@@ -3,7 +3,6 @@ package app
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -41,7 +40,7 @@ func newMatchReport(metadata []byte) (*matchReport, error) {
 const oneLine = 110
 
 // print writes the report as a table; a report that is not there writes nothing.
-func (r *matchReport) print(w io.Writer) error {
+func (r *matchReport) print(w *os.File) error {
 	if r == nil {
 		return nil
 	}
@@ -49,11 +48,7 @@ func (r *matchReport) print(w io.Writer) error {
 	for _, name := range []string{"rows", "matched", "expired", "not_yet", "unknown_key", "null_key"} {
 		t.Columns = append(t.Columns, show.Column{Name: name, Right: true})
 	}
-	screen := os.Stdout
-	if w == os.Stderr {
-		screen = os.Stderr
-	}
-	width := show.Width(screen)
+	width := show.Width(w)
 	for _, view := range slices.Sorted(maps.Keys(r.Views)) {
 		v := r.Views[view]
 		row, shares := []string{view, humanize.Comma(v.Rows)}, []string{"", ""}

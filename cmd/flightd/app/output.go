@@ -1,10 +1,8 @@
 package app
 
 import (
-	"fmt"
-	"io"
+	"context"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -32,15 +30,17 @@ type output struct {
 	table    *show.Table
 	progress *show.Progress
 	started  time.Time
+	total    int64 // rows of the answer; -1: as many as come
 	expected int64 // rows; -1: not known
 	sentRows int64
 	rows     int64
+	counted  bool // rows have come; false: their number is the server's word
 	columns  int
 	metadata []byte
 }
 
 func openOutput(c *cli.Context) (*output, error) {
-	o := &output{path: c.String("output"), progress: show.NewProgress(), started: time.Now(), expected: -1}
+	o := &output{path: c.String("output"), progress: show.NewProgress(), started: time.Now(), total: -1, expected: -1, counted: true}
 	if !c.IsSet("output") {
 		return o, nil
 	}
@@ -68,6 +68,13 @@ func (o *output) abandon() {
 
 // expect says how many rows will be sent, and with them come back; -1: it is not known.
 func (o *output) expect(rows int64) { o.expected = rows }
+
+// learnTotal asks how many rows will come. If that is known, only those that are printed need to be read.
+func (o *output) learnTotal(ctx context.Context, server *client.Client, command []byte) (err error) {
+	o.total, err = server.Total(ctx, command)
+	o.expected = o.total
+	return err
+}
 
 // sent counts rows on their way to the server, which answers when it has them all.
 func (o *output) sent(rows int64) {
@@ -98,6 +105,10 @@ func (o *output) receive(a *client.Answer) error {
 		}
 		o.rows += rec.NumRows()
 		o.progress.Add(rec.NumRows())
+		if o.onScreen() && o.total >= 0 && len(o.table.Rows) == firstRows {
+			o.rows, o.counted = o.total, false
+			return nil
+		}
 	}
 	o.metadata = a.Metadata()
 	return nil
@@ -121,6 +132,9 @@ func (o *output) write(rec arrow.Record) error {
 	if o.target != nil {
 		return o.target.Write(rec)
 	}
+	if len(o.table.Rows) == firstRows {
+		return nil
+	}
 	texts := make([]cells.Text, rec.NumCols())
 	for i, column := range rec.Columns() {
 		texts[i] = cells.Of(column, cells.Short, "-")
@@ -131,59 +145,6 @@ func (o *output) write(rec arrow.Record) error {
 			line[i] = text(row)
 		}
 		o.table.Rows = append(o.table.Rows, line)
-	}
-	return nil
-}
-
-// finish completes the file, or prints the rows, and says what came of it. What is said goes to standard error if the
-// rows themselves went to standard output.
-func (o *output) finish() error {
-	took := time.Since(o.started)
-	o.progress.Done()
-	said := io.Writer(os.Stdout)
-	var summary strings.Builder
-	switch {
-	case o.target == nil:
-		if err := o.printTable(&summary); err != nil {
-			return err
-		}
-	case o.path == rowfile.Standard:
-		said = os.Stderr
-		fallthrough
-	default:
-		if err := o.target.Commit(); err != nil {
-			return err
-		}
-		took = time.Since(o.started)
-	}
-	report, err := newMatchReport(o.metadata)
-	if err != nil {
-		return err
-	}
-	if said == os.Stderr && report == nil && !show.IsTerminal(os.Stderr) {
-		return nil // a program that reads the rows did not ask
-	}
-	if o.path != "" && o.path != rowfile.Standard {
-		fmt.Fprintf(&summary, "%s: ", o.path)
-	}
-	fmt.Fprintf(&summary, "%s, %s in %s", show.Count(o.rows, "row"), show.Count(int64(o.columns), "column"), show.Rate(o.rows, took))
-	if o.table != nil && o.rows > int64(len(o.table.Rows)) {
-		fmt.Fprintf(&summary, "; the first %d are shown", len(o.table.Rows))
-	}
-	fmt.Fprintln(said, summary.String())
-	return report.print(said)
-}
-
-// printTable prints the first rows, and leaves word of the columns that had no room.
-func (o *output) printTable(said *strings.Builder) error {
-	width := show.Width(os.Stdout)
-	hidden, err := o.table.Render(os.Stdout, width)
-	if err != nil {
-		return err
-	}
-	if len(hidden) > 0 {
-		all := show.Count(int64(len(hidden)), "column") + " had no room: " + strings.Join(hidden, ", ")
-		fmt.Fprintln(said, show.Wrap(all, width))
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func pullCommand(name, usage string, ticket func(pull) *tickets.Ticket) *cli.Com
 		&cli.StringSliceFlag{Name: "features", Usage: "only these features, `F,...`"},
 	}, outputFlags(), serverFlags())
 	return command(name, "VIEW", usage, flags, func(c *cli.Context) error {
-		p := pull{view: c.Args().First(), features: list(c, "features")}
+		p := pull{view: c.Args().First(), features: listFlag(c, "features")}
 		var err error
 		if p.start, err = timeFlag(c, "start"); err != nil {
 			return err
@@ -56,6 +56,9 @@ func pullCommand(name, usage string, ticket func(pull) *tickets.Ticket) *cli.Com
 		}
 		defer out.abandon()
 		return withClient(c, func(ctx context.Context, server *client.Client) error {
+			if err := out.learnTotal(ctx, server, encoded); err != nil {
+				return err
+			}
 			if err := server.Get(ctx, encoded, out.receive); err != nil {
 				return err
 			}

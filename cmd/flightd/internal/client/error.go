@@ -40,6 +40,8 @@ func (c *Client) fault(ctx context.Context, err error) error {
 		return context.Canceled
 	case s.Code() == codes.Unavailable:
 		message = c.unreachable(message)
+	case strings.HasPrefix(message, "unexpected HTTP status code"):
+		message = fmt.Sprintf("what answers at %s is not a Flight server (%s)", c.address.URI, message)
 	case message == "":
 		message = "the server answered with " + s.Code().String() + " and no message"
 	}

@@ -14,7 +14,17 @@ import (
 	"github.com/flightd/flightd/internal/arrowsize"
 )
 
-// Get asks for the answer to a ticket and hands it to receive. The call has ended when Get returns.
+// Total is how many rows the answer to a command will have, as far as the server knows without making it; -1: it does not.
+func (c *Client) Total(ctx context.Context, command []byte) (int64, error) {
+	info, err := c.flight.GetFlightInfo(ctx, &flight.FlightDescriptor{Type: flight.DescriptorCMD, Cmd: command})
+	if err != nil {
+		return -1, c.fault(ctx, err)
+	}
+	return info.GetTotalRecords(), nil
+}
+
+// Get asks for the answer to a ticket and hands it to receive, which need not take all of it. The call has ended when Get
+// returns.
 func (c *Client) Get(ctx context.Context, ticket []byte, receive func(*Answer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

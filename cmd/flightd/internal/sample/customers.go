@@ -1,10 +1,11 @@
 package sample
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -44,7 +45,7 @@ func customers(rng *rand.Rand) arrow.Record {
 			all = append(all, stat{customerID(c + 1), moment(at), round(balance, 2), orders, segment(orders, start > 0 && at-start < 10)})
 		}
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].at.Before(all[j].at) })
+	slices.SortFunc(all, func(a, b stat) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
 	b := newColumns(
 		column{"customer_id", arrow.BinaryTypes.String}, column{"event_timestamp", utc}, column{"balance", arrow.PrimitiveTypes.Float64},
 		column{"orders_30d", arrow.PrimitiveTypes.Int32}, column{"segment", arrow.BinaryTypes.String})

@@ -1,8 +1,10 @@
 package sample
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"time"
 
@@ -84,7 +86,9 @@ func (f *fleet) record() arrow.Record {
 	for _, rows := range f.of {
 		all = append(all, rows...)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].at.Before(all[j].at) })
+	slices.SortFunc(all, func(a, b stat) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.driver, b.driver), a.created.Compare(b.created))
+	})
 	b := newColumns(
 		column{"driver_id", arrow.PrimitiveTypes.Int64}, column{"event_timestamp", utc}, column{"created", utc},
 		column{"conv_rate", arrow.PrimitiveTypes.Float64}, column{"acc_rate", arrow.PrimitiveTypes.Float64},

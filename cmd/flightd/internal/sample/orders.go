@@ -1,9 +1,10 @@
 package sample
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -45,7 +46,7 @@ func orders(rng *rand.Rand, drivers *fleet) arrow.Record {
 		}
 		o.late = rng.Float64() < sigmoid(risk)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].at.Before(all[j].at) })
+	slices.SortFunc(all, func(a, b order) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.driver, b.driver)) })
 	b := newColumns(
 		column{"driver_id", arrow.PrimitiveTypes.Int64}, column{"customer_id", arrow.BinaryTypes.String}, column{"event_timestamp", utc},
 		column{"order_total", arrow.PrimitiveTypes.Float64}, column{"late", arrow.FixedWidthTypes.Boolean})

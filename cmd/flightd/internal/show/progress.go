@@ -28,11 +28,11 @@ func (p *Progress) Phase(what string, rows int64) {
 func (p *Progress) Wait(what string) { p.begin(what, -1) }
 
 func (p *Progress) begin(what string, rows int64, counts ...progressbar.Option) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !p.on {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.finish()
 	p.bar = progressbar.NewOptions64(rows, append(counts,
 		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(what), progressbar.OptionSetWidth(20),
@@ -44,9 +44,6 @@ func (p *Progress) begin(what string, rows int64, counts ...progressbar.Option) 
 
 // Add counts rows of the present phase.
 func (p *Progress) Add(rows int64) {
-	if !p.on {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar != nil {
@@ -54,11 +51,12 @@ func (p *Progress) Add(rows int64) {
 	}
 }
 
-// Done takes the progress off the screen.
+// Done takes the progress off the screen, for good.
 func (p *Progress) Done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finish()
+	p.on = false
 }
 
 func (p *Progress) finish() {
