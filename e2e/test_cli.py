@@ -283,12 +283,22 @@ def test_entity_columns_of_many_types_come_back(flightd, tmp_path):
 
 
 def test_what_parquet_cannot_hold(flightd, tmp_path):
-    entities = ENTITIES.set_column(1, "customer_id", ENTITIES.column("customer_id").dictionary_encode())
+    entities = ENTITIES.append_column("day", pa.array([86_400_000] * len(ENTITIES), pa.date64()))
     (tmp_path / "in.arrows").write_bytes(ipc_bytes(entities))
     done = flightd("get", "--features", FEATURES, "--entities", tmp_path / "in.arrows", "-o", tmp_path / "out.parquet")
-    assert done.returncode == 1 and b"customer_id" in done.stderr and b".arrow" in done.stderr
+    assert done.returncode == 1 and b'"day"' in done.stderr and b".arrow" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["in.arrows"]
     ok(flightd("get", "--features", FEATURES, "--entities", tmp_path / "in.arrows", "-o", tmp_path / "out.arrow"))
-    assert read(tmp_path / "out.arrow").column("balance").to_pylist() == BALANCE
+    assert read(tmp_path / "out.arrow").column("day").equals(entities.column("day"))
+
+
+def test_dictionaries_come_back(flightd, tmp_path):
+    entities = ENTITIES.set_column(1, "customer_id", ENTITIES.column("customer_id").dictionary_encode())
+    (tmp_path / "in.arrows").write_bytes(ipc_bytes(entities, batch_rows=2))
+    ok(flightd("get", "--features", FEATURES, "--entities", tmp_path / "in.arrows", "-o", tmp_path / "out.arrow"))
+    table = read(tmp_path / "out.arrow")
+    assert table.column("balance").to_pylist() == BALANCE and table.column("customer_id").type == entities.column("customer_id").type
+    assert table.column("customer_id").to_pylist() == ENTITIES.column("customer_id").to_pylist()
 
 
 def test_get_known_at(flightd, tmp_path):

@@ -84,7 +84,7 @@ func writable(name string, t arrow.DataType) error {
 	case *arrow.Date64Type, *arrow.DurationType, *arrow.LargeListType, *arrow.FixedSizeListType, *arrow.StringViewType, *arrow.BinaryViewType,
 		arrow.UnionType, *arrow.RunEndEncodedType, *arrow.MonthIntervalType, *arrow.DayTimeIntervalType, *arrow.MonthDayNanoIntervalType,
 		*arrow.DictionaryType:
-		return fmt.Errorf("column %q of type %s cannot be written to Parquet; cast it, or write Arrow IPC (.arrow)", name, t)
+		return fmt.Errorf("column %q of type %s cannot be written to Parquet; cast it", name, t)
 	case arrow.NestedType:
 		for _, f := range t.Fields() {
 			if err := writable(name+"."+f.Name, f.Type); err != nil {

@@ -79,7 +79,7 @@ func (t *Target) Begin(schema *arrow.Schema) (err error) {
 	}
 	switch t.format {
 	case Parquet:
-		t.rows, err = parquetio.NewWriter(t.file, schema, parquetio.WriterOptions{})
+		t.rows, err = newParquetWriter(t.file, schema)
 	case CSV:
 		t.rows, err = newCSVWriter(t.file, schema)
 	case ArrowFile:
@@ -91,6 +91,14 @@ func (t *Target) Begin(schema *arrow.Schema) (err error) {
 		return fmt.Errorf("%s: %w", t.path, err)
 	}
 	return nil
+}
+
+func newParquetWriter(w io.Writer, schema *arrow.Schema) (encoder, error) {
+	rows, err := parquetio.NewWriter(w, schema, parquetio.WriterOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("%w; or write Arrow IPC (.arrow), which has every type", err)
+	}
+	return rows, nil
 }
 
 // createBeside makes a hidden file in the same folder, so that moving it is one step. Its mode is that of the file it

@@ -77,18 +77,17 @@ func Write(dir string) (err error) {
 
 // table is a table of the sample.
 type table struct {
-	name       string
-	rec        arrow.Record
-	dictionary []string // columns of few distinct values
+	name string
+	rec  arrow.Record
 }
 
 // tables makes them all. Each has random numbers of its own, so that a change to one leaves the others as they are.
 func tables() []table {
 	drivers := newFleet(numbers(1))
 	return []table{
-		{"driver_stats", drivers.record(), nil},
-		{"customer_stats", customers(numbers(2)), []string{"customer_id", "segment"}},
-		{"orders", orders(numbers(3), drivers), []string{"customer_id"}},
+		{"driver_stats", drivers.record()},
+		{"customer_stats", customers(numbers(2))},
+		{"orders", orders(numbers(3), drivers)},
 	}
 }
 
@@ -97,7 +96,7 @@ func numbers(table uint64) *rand.Rand { return rand.New(rand.NewPCG(2024, table)
 func encode(t table) ([]byte, error) {
 	defer t.rec.Release()
 	var file bytes.Buffer
-	w, err := parquetio.NewWriter(&file, t.rec.Schema(), parquetio.WriterOptions{Dictionary: t.dictionary})
+	w, err := parquetio.NewWriter(&file, t.rec.Schema(), parquetio.WriterOptions{})
 	if err != nil {
 		return nil, err
 	}
