@@ -64,9 +64,10 @@ type PlanningStore interface {
 type WritableStore interface {
 	OfflineStore
 	// Append adds rows to dst, all of them or none, durably when it returns, visible to every scan that starts after
-	// that. rows has the columns of dst's Schema, in that order. The same id again for the same dst changes nothing and
-	// reports what the first call wrote; with other rows it is ErrAlreadyExists. An error while rows is ranged over
-	// ends the call with that error and changes nothing.
+	// that. rows has the columns of dst's Schema, in that order. An id is any text of 1 to 256 bytes. The same id again for
+	// the same dst changes nothing and reports what the first call wrote; with other rows it is ErrAlreadyExists. An error
+	// while rows is ranged over ends the call with that error and changes nothing. A store that has this method but may not
+	// write says errors.ErrUnsupported.
 	Append(ctx context.Context, dst DataSource, id string, rows Rows) (Written, error)
 }
 

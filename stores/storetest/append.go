@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -15,13 +17,17 @@ import (
 )
 
 var appendChecks = []check{
-	{"read-only", "A read-only store says ErrUnsupported.", checkReadOnly},
-	{"append", "Scans that start after Append see all of its rows, after those that were there.", checkAppend},
-	{"append fails", "Append is all or nothing when its input fails midway.", checkAppendFails},
-	{"append schema", "Another schema is refused and changes nothing.", checkAppendSchema},
-	{"append again", "The same id again changes nothing and reports what the first call wrote.", checkAppendAgain},
-	{"append other", "The same id with other rows is ErrAlreadyExists and changes nothing.", checkAppendOther},
-	{"append at once", "Of several appends with one id at once, one writes.", checkAppendAtOnce},
+	{"read-only", "A read-only store says ErrUnsupported, and writes nothing.", needsRefusal, checkReadOnly},
+	{"append", "Scans that start after Append see all of its rows, after those that were there.", needsAppend, checkAppend},
+	{"append fails", "Append is all or nothing when its input fails midway.", needsAppend, checkAppendFails},
+	{"append cancel", "Append is all or nothing when its context ends midway.", needsAppend, checkAppendCancel},
+	{"append schema", "Another schema is refused and changes nothing.", needsAppend, checkAppendSchema},
+	{"append again", "The same id again changes nothing and reports what the first call wrote.", needsAppend, checkAppendAgain},
+	{"append other", "The same id with other rows is ErrAlreadyExists and changes nothing.", needsAppend, checkAppendOther},
+	{"append ids", "Any text of 1 to 256 bytes is an id of its own.", needsAppend, checkAppendIDs},
+	{"append at once", "Of several appends with one id at once, one writes.", needsAppend, checkAppendAtOnce},
+	{"append together", "Of several appends at once, none is lost.", needsAppend, checkAppendTogether},
+	{"durable", "What Append has reported is there after a restart, its id included.", both(needsAppend, needsReopen), checkDurable},
 }
 
 // rowsOf makes the input of an append of a table; it ends with err if that is not nil.
@@ -38,23 +44,11 @@ func rowsOf(table Table, err error) stores.Rows {
 	}}
 }
 
-// writable makes a store that can append, with a table of some rows.
-func (h Harness) writable(t *testing.T) (*one, error) {
-	s, err := h.open(t, history(2, 20))
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := s.OfflineStore.(stores.WritableStore); !ok {
-		return nil, errUnable
-	}
-	return s, nil
-}
-
 func (o *one) write(t *testing.T, id string, rows stores.Rows) (stores.Written, error) {
 	return stores.Write(t.Context(), o.OfflineStore, o.src, id, rows)
 }
 
-// unchanged compares the source with the table as it was loaded, plus what was added.
+// holds compares the source with the table as it was loaded, plus what was added.
 func (o *one) holds(t *testing.T, h Harness, added ...Table) error {
 	want := o.table.textRows()
 	for _, table := range added {
@@ -67,24 +61,29 @@ func (o *one) holds(t *testing.T, h Harness, added ...Table) error {
 	return h.same(have, want)
 }
 
+// rows are rows to append to a history, in the types that the store holds.
+func (h Harness) rows(records, rowsEach int) Table {
+	table, _ := h.fit(history(records, rowsEach))
+	return table
+}
+
 func checkReadOnly(t *testing.T, h Harness) error {
 	s, err := h.open(t, history(1, 5))
 	if err != nil {
 		return err
 	}
-	_, err = stores.Write(t.Context(), hidden{s.OfflineStore}, s.src, "id", rowsOf(s.table, nil))
-	if !errors.Is(err, errors.ErrUnsupported) {
-		return fmt.Errorf("with its abilities hidden: %v", err)
+	if _, err := s.write(t, "id", rowsOf(s.table, nil)); !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("got %v", err)
 	}
 	return s.holds(t, h)
 }
 
 func checkAppend(t *testing.T, h Harness) error {
-	s, err := h.writable(t)
+	s, err := h.open(t, history(2, 20))
 	if err != nil {
 		return err
 	}
-	more, none := h.held(history(3, 7)), s.table.zeroRows()
+	more, none := h.rows(3, 7), s.table.zeroRows()
 	scan := s.Scan(t.Context(), s.src, s.everything()) // made before, ranged over after
 	for id, rows := range map[string]Table{"first": more, "nothing": none} {
 		written, err := s.write(t, id, rowsOf(rows, nil))
@@ -106,12 +105,12 @@ func checkAppend(t *testing.T, h Harness) error {
 }
 
 func checkAppendFails(t *testing.T, h Harness) error {
-	s, err := h.writable(t)
+	s, err := h.open(t, history(2, 20))
 	if err != nil {
 		return err
 	}
 	broken := errors.New("the client went away")
-	more := h.held(history(3, 7))
+	more := h.rows(3, 7)
 	if _, err := s.write(t, "id", rowsOf(more, broken)); !errors.Is(err, broken) {
 		return fmt.Errorf("the error of the input came back as %v", err)
 	}
@@ -124,17 +123,47 @@ func checkAppendFails(t *testing.T, h Harness) error {
 	return s.holds(t, h, more)
 }
 
+// checkAppendCancel ends the context between two records. That the store looks at it is not asked, but that it is not
+// half done.
+func checkAppendCancel(t *testing.T, h Harness) error {
+	s, err := h.open(t, history(2, 20))
+	if err != nil {
+		return err
+	}
+	more := h.rows(3, 7)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	rows := rowsOf(more, nil)
+	all := rows.Records
+	rows.Records = func(yield func(arrow.Record, error) bool) {
+		for rec, err := range all {
+			if !yield(rec, err) {
+				return
+			}
+			cancel()
+		}
+	}
+	if _, err := stores.Write(ctx, s.OfflineStore, s.src, "id", rows); err == nil {
+		return s.holds(t, h, more)
+	} else if !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("the end of the context came back as %v", err)
+	}
+	return s.holds(t, h)
+}
+
 func checkAppendSchema(t *testing.T, h Harness) error {
-	s, err := h.writable(t)
+	s, err := h.open(t, history(2, 20))
 	if err != nil {
 		return err
 	}
 	backwards := s.table.names()
 	slices.Reverse(backwards)
+	fields := slices.Clone(s.table.Schema.Fields())
+	fields[0].Type = arrow.FixedWidthTypes.Boolean
 	for what, table := range map[string]Table{
 		"fewer columns":        s.table.columns(backwards[1:]...),
 		"columns out of order": s.table.columns(backwards...),
-		"another type":         columnTable([]column{{s.table.names()[0], arrow.FixedWidthTypes.Boolean, `[true]`}}),
+		"another type":         Table{Schema: arrow.NewSchema(fields, nil)}.zeroRows(),
 	} {
 		if _, err := s.write(t, what, rowsOf(table, nil)); err == nil {
 			return fmt.Errorf("%s were accepted", what)
@@ -144,11 +173,11 @@ func checkAppendSchema(t *testing.T, h Harness) error {
 }
 
 func checkAppendAgain(t *testing.T, h Harness) error {
-	s, err := h.writable(t)
+	s, err := h.open(t, history(2, 20))
 	if err != nil {
 		return err
 	}
-	whole, pieces := h.held(history(1, 21)), h.held(history(3, 7)) // the same rows
+	whole, pieces := h.rows(1, 21), h.rows(3, 7) // the same rows
 	if _, err := s.write(t, "id", rowsOf(whole, nil)); err != nil {
 		return err
 	}
@@ -168,15 +197,15 @@ func checkAppendAgain(t *testing.T, h Harness) error {
 }
 
 func checkAppendOther(t *testing.T, h Harness) error {
-	s, err := h.writable(t)
+	s, err := h.open(t, history(2, 20))
 	if err != nil {
 		return err
 	}
-	first := h.held(history(1, 9))
+	first := h.rows(1, 9)
 	if _, err := s.write(t, "id", rowsOf(first, nil)); err != nil {
 		return err
 	}
-	for _, other := range []Table{h.held(history(1, 8)), s.table} {
+	for _, other := range []Table{h.rows(1, 8), s.table} {
 		if _, err := s.write(t, "id", rowsOf(other, nil)); !errors.Is(err, stores.ErrAlreadyExists) {
 			return fmt.Errorf("other rows were answered with %v", err)
 		}
@@ -184,12 +213,38 @@ func checkAppendOther(t *testing.T, h Harness) error {
 	return s.holds(t, h, first)
 }
 
-func checkAppendAtOnce(t *testing.T, h Harness) error {
-	s, err := h.writable(t)
+func checkAppendIDs(t *testing.T, h Harness) error {
+	s, err := h.open(t, history(1, 5))
 	if err != nil {
 		return err
 	}
-	more := h.held(history(2, 30))
+	var added []Table
+	ids := []string{"a", "A", "a ", "a/b", "../a", ".", "a\x00b", "é", strings.Repeat("x", 255), strings.Repeat("x", 256)}
+	for i, id := range ids {
+		added = append(added, h.rows(1, i+1))
+		written, err := s.write(t, id, rowsOf(added[i], nil))
+		if err != nil {
+			return fmt.Errorf("id %q: %w", id, err)
+		}
+		if written.Duplicate {
+			return fmt.Errorf("id %q is taken for another one", id)
+		}
+	}
+	for i, id := range ids {
+		written, err := s.write(t, id, rowsOf(added[i], nil))
+		if err != nil || !written.Duplicate {
+			return fmt.Errorf("id %q again: %+v, %v", id, written, err)
+		}
+	}
+	return s.holds(t, h, added...)
+}
+
+func checkAppendAtOnce(t *testing.T, h Harness) error {
+	s, err := h.open(t, history(2, 20))
+	if err != nil {
+		return err
+	}
+	more := h.rows(2, 30)
 	var wrote atomic.Int64
 	var g errgroup.Group
 	for range 8 {
@@ -206,6 +261,56 @@ func checkAppendAtOnce(t *testing.T, h Harness) error {
 	}
 	if wrote.Load() != 1 {
 		return fmt.Errorf("%d of 8 say that they wrote", wrote.Load())
+	}
+	return s.holds(t, h, more)
+}
+
+func checkAppendTogether(t *testing.T, h Harness) error {
+	s, err := h.open(t, history(1, 5))
+	if err != nil {
+		return err
+	}
+	var g errgroup.Group
+	var added []Table
+	for i := range 8 {
+		more := h.rows(1, 10+i)
+		added = append(added, more)
+		g.Go(func() error {
+			_, err := s.write(t, fmt.Sprint("id ", i), rowsOf(more, nil))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	h.Unordered = true // which came first is anybody's guess
+	return s.holds(t, h, added...)
+}
+
+func checkDurable(t *testing.T, h Harness) error {
+	s, err := h.open(t, history(2, 20))
+	if err != nil {
+		return err
+	}
+	more := h.rows(3, 7)
+	if _, err := s.write(t, "id", rowsOf(more, nil)); err != nil {
+		return err
+	}
+	if s.OfflineStore, err = h.reopened(t, s.OfflineStore); err != nil {
+		return err
+	}
+	if s.src, err = s.Source(h.sourceText(s.name)); err != nil {
+		return err
+	}
+	if err := s.holds(t, h, more); err != nil {
+		return err
+	}
+	written, err := s.write(t, "id", rowsOf(more, nil))
+	if err != nil {
+		return err
+	}
+	if written != (stores.Written{Rows: more.rows(), Duplicate: true}) {
+		return fmt.Errorf("the same id after the restart was reported as %+v", written)
 	}
 	return s.holds(t, h, more)
 }

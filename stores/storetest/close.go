@@ -10,8 +10,8 @@ import (
 )
 
 var closeChecks = []check{
-	{"closed", "After Close every call fails with fs.ErrClosed.", checkClosed},
-	{"foreign", "A source that another store made is an error, not a panic.", checkForeign},
+	{"closed", "After Close every call fails with fs.ErrClosed.", nil, checkClosed},
+	{"foreign", "A source that another store made is an error, not a panic.", nil, checkForeign},
 }
 
 func checkClosed(t *testing.T, h Harness) error {
@@ -69,6 +69,16 @@ func checkForeign(t *testing.T, h Harness) (err error) {
 	for rec, err := range s.Scan(t.Context(), foreign{}, s.everything()) {
 		if err == nil {
 			return fmt.Errorf("Scan answered with %d rows", rec.NumRows())
+		}
+	}
+	if ts, ok := s.OfflineStore.(stores.TableStore); ok {
+		if _, err := ts.Table(t.Context(), foreign{}); err == nil {
+			return errors.New("Table answered")
+		}
+	}
+	if ws, ok := s.OfflineStore.(stores.WritableStore); ok {
+		if _, err := ws.Append(t.Context(), foreign{}, "id", rowsOf(s.table, nil)); err == nil {
+			return errors.New("Append answered")
 		}
 	}
 	return nil

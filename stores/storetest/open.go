@@ -12,21 +12,18 @@ import (
 	"github.com/flightd/flightd/stores"
 )
 
-// hidden is a store without its optional abilities.
-type hidden struct{ stores.OfflineStore }
-
 // one is a store with a single table under test.
 type one struct {
 	stores.OfflineStore
 	name  string
 	src   stores.DataSource
-	table Table // as loaded: without the columns that the store cannot hold
+	table Table // as loaded: in the types that the store can hold
 }
 
-// open makes a store with one table, without the columns that it cannot hold.
+// open makes a store with one table, its columns as the store can hold them.
 func (h Harness) open(t *testing.T, table Table) (*one, error) {
 	const name = "stats"
-	table = h.held(table)
+	table, _ = h.fit(table)
 	s, err := h.openAll(t, map[string]Table{name: table})
 	if err != nil {
 		return nil, err
@@ -38,9 +35,18 @@ func (h Harness) open(t *testing.T, table Table) (*one, error) {
 	return &one{OfflineStore: s, name: name, src: src, table: table}, nil
 }
 
-// openAll makes a store and has it closed when the test ends.
+// openAll makes a store with tables.
 func (h Harness) openAll(t *testing.T, tables map[string]Table) (stores.OfflineStore, error) {
-	s := h.Open(t, tables)
+	return closing(t, h.Open(t, tables))
+}
+
+// reopened is the store after a restart.
+func (h Harness) reopened(t *testing.T, s stores.OfflineStore) (stores.OfflineStore, error) {
+	return closing(t, h.Reopen(t, s))
+}
+
+// closing has a store closed when the test ends.
+func closing(t *testing.T, s stores.OfflineStore) (stores.OfflineStore, error) {
 	if s == nil {
 		return nil, errors.New("the harness opened no store")
 	}

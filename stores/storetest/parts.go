@@ -4,23 +4,78 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"runtime"
 	"slices"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/joins"
 	"github.com/flightd/flightd/stores"
 )
 
 var tableChecks = []check{
-	{"parts", "The parts of a table in their order are the rows of a scan.", checkParts},
-	{"parts at once", "Parts may be read by several goroutines at once.", checkPartsAtOnce},
-	{"gather", "Gather returns the rows of a part by number, in order.", checkGather},
-	{"bounds", "Bounds on a column hold for every value of the part.", checkBounds},
+	{"parts", "The parts of a table in their order are the rows of a scan.", needsTables, checkParts},
+	{"parts at once", "The methods of a table may be called by several goroutines at once.", needsTables, checkPartsAtOnce},
+	{"parts lazy", "A part is not read before the sequence is ranged over.", needsTables, checkPartsLazy},
+	{"idle", "An open table holds nothing that needs closing between reads.", needsTables, checkIdle},
+	{"snapshot", "A table is one snapshot: later appends do not change it.", both(needsAppend, needsTables), checkSnapshot},
+}
+
+// byParts is a store whose rows are read through its tables alone. What a scan promises, the parts of a table promise too.
+type byParts struct {
+	stores.OfflineStore
+	tables stores.TableStore
+}
+
+// Scan opens the table when it is ranged over, once.
+func (b byParts) Scan(ctx context.Context, src stores.DataSource, sel stores.Selection) iter.Seq2[arrow.Record, error] {
+	var parts []iter.Seq2[arrow.Record, error]
+	return func(yield func(arrow.Record, error) bool) {
+		if parts == nil {
+			table, err := b.tables.Table(ctx, src)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for part := range table.Parts() {
+				parts = append(parts, table.Read(ctx, part, sel))
+			}
+		}
+		for _, records := range parts {
+			for rec, err := range records {
+				if !yield(rec, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (h Harness) byParts() Harness {
+	open := h.Open
+	h.Open = func(t *testing.T, tables map[string]Table) stores.OfflineStore {
+		s := open(t, tables)
+		return byParts{s, s.(stores.TableStore)}
+	}
+	return h
+}
+
+// partChecks are the checks of scans and types once more, read part by part.
+func partChecks() []check {
+	var checks []check
+	for _, c := range append(slices.Clone(scanChecks), typeChecks...) {
+		if c.name == "lazy" { // opening the table is part of such a scan; parts have a check of their own
+			continue
+		}
+		checks = append(checks, check{c.name + " of parts", c.sentence, both(needsTables, c.needs), func(t *testing.T, h Harness) error {
+			return c.run(t, h.byParts())
+		}})
+	}
+	return checks
 }
 
 // openTable makes a store with a table and opens it.
@@ -31,7 +86,7 @@ func (h Harness) openTable(t *testing.T, table Table) (*one, joins.Table, error)
 	}
 	ts, ok := s.OfflineStore.(stores.TableStore)
 	if !ok {
-		return nil, nil, errUnable
+		return nil, nil, errors.New("the store is not a stores.TableStore any more")
 	}
 	opened, err := ts.Table(t.Context(), s.src)
 	if err != nil {
@@ -56,30 +111,83 @@ func (o *one) readPart(ctx context.Context, table joins.Table, part int) ([]stri
 	return rows, nil
 }
 
+// readParts reads all parts in their order.
+func (o *one) readParts(ctx context.Context, table joins.Table) ([]string, error) {
+	rows := []string{}
+	for part := range table.Parts() {
+		some, err := o.readPart(ctx, table, part)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, some...)
+	}
+	return rows, nil
+}
+
 func checkParts(t *testing.T, h Harness) error {
 	s, table, err := h.openTable(t, history(4, 100))
 	if err != nil {
 		return err
 	}
-	rows := []string{}
-	for part := range table.Parts() {
-		some, err := s.readPart(t.Context(), table, part)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, some...)
-	}
-	if err := h.same(rows, s.table.textRows()); err != nil {
+	rows, err := s.readParts(t.Context(), table)
+	if err != nil {
 		return err
 	}
+	return h.same(rows, s.table.textRows())
+}
+
+func checkPartsLazy(t *testing.T, h Harness) error {
+	s, table, err := h.openTable(t, history(2, 20))
+	if err != nil {
+		return err
+	}
+	before := held()
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var reads []iter.Seq2[arrow.Record, error]
+	for part := range table.Parts() {
+		reads = append(reads, table.Read(ctx, part, s.everything()))
+	}
+	if err := before.settled(); err != nil {
+		return fmt.Errorf("before ranging: %w", err)
+	}
 	cancel()
-	for rec, err := range table.Read(ctx, 0, s.everything()) {
-		if !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("reading a part after cancelling gave %v, %v", rec, err)
+	for part, records := range reads {
+		for rec, err := range records {
+			if !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("reading part %d, cancelled before it was ranged over, gave %v, %v", part, rec, err)
+			}
 		}
 	}
 	return nil
+}
+
+// checkIdle keeps tables, some of them read, without anything that is called to give them back: there is no such thing.
+func checkIdle(t *testing.T, h Harness) error {
+	s, table, err := h.openTable(t, history(2, 20)) // whatever a store keeps open, it now has
+	if err != nil {
+		return err
+	}
+	if _, err := s.readParts(t.Context(), table); err != nil {
+		return err
+	}
+	before := held()
+	var kept []joins.Table
+	for range 20 {
+		next, err := s.OfflineStore.(stores.TableStore).Table(t.Context(), s.src)
+		if err != nil {
+			return err
+		}
+		if kept = append(kept, next); len(kept)%2 == 0 {
+			continue
+		}
+		if _, err := s.readParts(t.Context(), next); err != nil {
+			return err
+		}
+	}
+	err = before.settled()
+	runtime.KeepAlive(kept)
+	return err
 }
 
 func checkPartsAtOnce(t *testing.T, h Harness) error {
@@ -101,149 +209,53 @@ func checkPartsAtOnce(t *testing.T, h Harness) error {
 				if err != nil {
 					return err
 				}
-				return h.same(have, want[part])
+				if err := h.same(have, want[part]); err != nil {
+					return err
+				}
+				return s.gathersAll(t.Context(), table, part, want[part])
 			})
 		}
 	}
 	return g.Wait()
 }
 
-func checkGather(t *testing.T, h Harness) error {
-	for _, fixture := range []Table{history(3, 100), columnTable(matrix)} {
-		if err := gathers(t, h, fixture); err != nil {
-			return err
-		}
+// gathersAll asks for all rows of a part by number, if the table can.
+func (o *one) gathersAll(ctx context.Context, table joins.Table, part int, want []string) error {
+	g, ok := table.(joins.Gatherer)
+	if !ok {
+		return nil
 	}
-	return nil
-}
-
-func gathers(t *testing.T, h Harness, fixture Table) error {
-	s, table, err := h.openTable(t, fixture)
+	rows := make([]int64, len(want))
+	for i := range rows {
+		rows[i] = int64(i)
+	}
+	rec, err := g.Gather(ctx, part, rows, o.table.names())
 	if err != nil {
 		return err
 	}
-	g, ok := table.(joins.Gatherer)
-	if !ok {
-		return errUnable
+	have, err := readOne(rec, o.table.Schema.Fields())
+	if err != nil {
+		return err
 	}
-	columns := s.table.names()
-	slices.Reverse(columns)
-	for part := range table.Parts() {
-		all, err := read(table.Read(t.Context(), part, stores.Selection{Columns: columns}), s.fields(columns...))
-		if err != nil {
-			return err
-		}
-		for _, rows := range rowChoices(int64(len(all))) {
-			rec, err := g.Gather(t.Context(), part, rows, columns)
-			if err != nil {
-				return fmt.Errorf("part %d, rows %v: %w", part, rows, err)
-			}
-			have, err := readOne(rec, s.fields(columns...))
-			if err != nil {
-				return fmt.Errorf("part %d, rows %v: %w", part, rows, err)
-			}
-			want := []string{}
-			for _, row := range rows {
-				want = append(want, all[row])
-			}
-			if err := (Harness{}).same(have, want); err != nil {
-				return fmt.Errorf("part %d, rows %v: %w", part, rows, err)
-			}
-		}
-	}
-	return nil
+	return (Harness{}).same(have, want)
 }
 
-// rowChoices are ways to choose among n rows.
-func rowChoices(n int64) [][]int64 {
-	choices := [][]int64{{}}
-	if n == 0 {
-		return choices
+func checkSnapshot(t *testing.T, h Harness) error {
+	s, table, err := h.openTable(t, history(2, 20))
+	if err != nil {
+		return err
 	}
-	choices = append(choices, []int64{0}, []int64{n - 1})
-	for _, every := range []int64{1, 2, 7} {
-		var rows []int64
-		for row := every / 2; row < n; row += every {
-			rows = append(rows, row)
-		}
-		choices = append(choices, rows)
+	before := len(table.Parts())
+	more, _ := h.fit(history(1, 7))
+	if _, err := s.write(t, "id", rowsOf(more, nil)); err != nil {
+		return err
 	}
-	return choices
-}
-
-func readOne(rec arrow.Record, fields []arrow.Field) ([]string, error) {
-	defer rec.Release()
-	if err := matches(rec, fields); err != nil {
-		return nil, err
+	if parts := len(table.Parts()); parts != before {
+		return fmt.Errorf("%d parts, %d before the append", parts, before)
 	}
-	return textRows(rec), nil
-}
-
-func checkBounds(t *testing.T, h Harness) error {
-	for _, fixture := range []Table{history(3, 100), columnTable(matrix), columnTable(clocks()), allNull()} {
-		s, table, err := h.openTable(t, fixture)
-		if err != nil {
-			return err
-		}
-		r, ok := table.(joins.Ranger)
-		if !ok {
-			return errUnable
-		}
-		for part := range table.Parts() {
-			for rec, err := range table.Read(t.Context(), part, s.everything()) {
-				if err != nil {
-					return err
-				}
-				if err := bounded(r, part, rec); err != nil {
-					return err
-				}
-			}
-		}
+	have, err := s.readParts(t.Context(), table)
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// bounded compares the values of a record with the bounds that the table claims for the part.
-func bounded(r joins.Ranger, part int, rec arrow.Record) error {
-	for i, col := range rec.Columns() {
-		lo, hi, ok := r.Range(part, rec.ColumnName(i))
-		if !ok {
-			continue
-		}
-		for row := range col.Len() {
-			v, integral := integer(col, row)
-			if integral && (v < lo || v > hi) {
-				return fmt.Errorf("part %d, column %q has %d, outside [%d, %d]", part, rec.ColumnName(i), v, lo, hi)
-			}
-		}
-	}
-	return nil
-}
-
-// integer is the value of an integer, date or timestamp column in the column's own unit.
-func integer(col arrow.Array, row int) (int64, bool) {
-	if col.IsNull(row) {
-		return 0, false
-	}
-	switch col := col.(type) {
-	case *array.Int8:
-		return int64(col.Value(row)), true
-	case *array.Int16:
-		return int64(col.Value(row)), true
-	case *array.Int32:
-		return int64(col.Value(row)), true
-	case *array.Int64:
-		return col.Value(row), true
-	case *array.Uint8:
-		return int64(col.Value(row)), true
-	case *array.Uint16:
-		return int64(col.Value(row)), true
-	case *array.Uint32:
-		return int64(col.Value(row)), true
-	case *array.Timestamp:
-		return int64(col.Value(row)), true
-	case *array.Date32:
-		return int64(col.Value(row)), true
-	}
-	return 0, false
+	return h.same(have, s.table.textRows())
 }

@@ -15,40 +15,46 @@ import (
 	"github.com/flightd/flightd/testdata/pit"
 )
 
-// runVectors asks a store every question of testdata/pit: the meaning of a retrieval. Each is asked of the store as it
-// is, and again with its abilities hidden. Vectors with columns that the store cannot hold are skipped.
-func runVectors(t *testing.T, h Harness) {
+// A vector is a question of testdata/pit: the meaning of a retrieval. Each is asked of the store as it is, and again with its
+// abilities hidden.
+
+// vectorChecks are the vectors as checks, and what is said of those that cannot be put to the store.
+func (h Harness) vectorChecks() (checks []check, left leftOut) {
 	for _, v := range pit.All() {
-		t.Run(v.Name, func(t *testing.T) {
-			if h.Unordered && (strings.HasPrefix(v.Name, "p11-") || strings.HasPrefix(v.Name, "p12-")) {
-				t.Skip("the store has no order of rows")
-			}
-			tables := make(map[string]Table)
-			for _, w := range v.Views {
-				for _, f := range w.Source.Schema.Fields() {
-					if !h.holds(f) {
-						t.Skipf("the store cannot hold column %q (%s)", f.Name, f.Type)
-					}
-				}
-				tables[w.Name] = Table{Schema: w.Source.Schema, Records: w.Source.Records}
-			}
-			store, err := h.openAll(t, tables)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for abilities, store := range map[string]stores.OfflineStore{"all abilities": store, "abilities hidden": hidden{store}} {
-				catalog, err := h.catalog(store, v)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, s := range v.Steps {
-					if err := runStep(t.Context(), h, catalog, v, s); err != nil {
-						t.Errorf("%s.pit, line %d, %s: %v", v.Name, s.Line, abilities, err)
-					}
-				}
-			}
-		})
+		told, reason := h.told(v)
+		if reason != "" {
+			left = append(left, omission{v.Name, reason})
+			continue
+		}
+		checks = append(checks, check{name: v.Name, sentence: "docs/semantics.md: " + v.Comment, run: func(t *testing.T, h Harness) error {
+			return h.runVector(t, told)
+		}})
 	}
+	return checks, left
+}
+
+func (h Harness) runVector(t *testing.T, v pit.Vector) error {
+	tables := make(map[string]Table)
+	for _, w := range v.Views {
+		tables[w.Name] = Table(w.Source)
+	}
+	store, err := h.openAll(t, tables)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for abilities, store := range map[string]stores.OfflineStore{"all abilities": store, "abilities hidden": hidden{store}} {
+		catalog, err := h.catalog(store, v)
+		if err != nil {
+			return err
+		}
+		for _, s := range v.Steps {
+			if err := runStep(t.Context(), h, catalog, v, s); err != nil {
+				problems = append(problems, fmt.Errorf("%s.pit, line %d, %s: %w", v.Name, s.Line, abilities, err))
+			}
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // catalog makes the feature views of a vector.

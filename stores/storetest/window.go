@@ -3,6 +3,7 @@ package storetest
 import (
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/stores"
@@ -13,8 +14,9 @@ func (table Table) within(sel stores.Selection) []string {
 	rows := []string{}
 	for _, rec := range table.columns(sel.Columns...).Records {
 		times := rec.Column(rec.Schema().FieldIndices(sel.Time)[0]).(*array.Timestamp)
+		unit := times.DataType().(*arrow.TimestampType).Unit
 		for i, row := range textRows(rec) {
-			if times.IsValid(i) && inside(time.UnixMicro(int64(times.Value(i))), sel.Start, sel.End) {
+			if times.IsValid(i) && inside(times.Value(i).ToTime(unit), sel.Start, sel.End) {
 				rows = append(rows, row)
 			}
 		}
