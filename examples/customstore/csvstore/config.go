@@ -13,19 +13,19 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/flightd/flightd/stores"
 )
 
 func init() {
-	stores.Register("csv", func() stores.Config { return &Config{Separator: ",", BatchRows: 4096} })
+	stores.Register("csv", func() stores.Config { return &Config{Separator: ","} })
 }
 
 // Config is what may stand under a store of the type `csv` in flightd.yaml.
 type Config struct {
-	Folder    string `yaml:"folder"`     // relative to the configuration file
-	Separator string `yaml:"separator"`  // one character, "," if absent
-	BatchRows int    `yaml:"batch_rows"` // rows in a record batch, 4096 if absent
+	Folder    string `yaml:"folder"`    // relative to the configuration file
+	Separator string `yaml:"separator"` // one ASCII character, "," if absent
 }
 
 // Rebase makes a relative folder one below dir, where the configuration file is.
@@ -41,11 +41,8 @@ func (c *Config) Validate() error {
 	if c.Folder == "" {
 		problems = append(problems, errors.New("folder is missing: where the CSV files are, such as ./tables"))
 	}
-	if len(c.Separator) != 1 || c.Separator == `"` || c.Separator == "\n" || c.Separator == "\r" {
-		problems = append(problems, errors.New("separator must be one character other than a quote or a line end"))
-	}
-	if c.BatchRows < 1 {
-		problems = append(problems, errors.New("batch_rows must be at least 1"))
+	if len(c.Separator) != 1 || strings.ContainsAny(c.Separator, "\"\r\n\x00") {
+		problems = append(problems, errors.New("separator must be one ASCII character other than a quote or a line end"))
 	}
 	return errors.Join(problems...)
 }
@@ -56,5 +53,5 @@ func (c *Config) Open(context.Context) (stores.OfflineStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{root: root, separator: rune(c.Separator[0]), batchRows: c.BatchRows}, nil
+	return &Store{root: root, separator: rune(c.Separator[0])}, nil
 }

@@ -21,6 +21,7 @@ func TestBrokenFiles(t *testing.T) {
 		{"no type", "n\n1\n", `header "n"`, stores.ErrPrecondition},
 		{"value", "n:int64\n1\nx\n", `line 3, column "n"`, stores.ErrDataLoss},
 		{"time", "n:timestamp\nyesterday\n", `line 2, column "n"`, stores.ErrDataLoss},
+		{"finer time", "n:timestamp\n2024-01-01T00:00:00.0000001Z\n", `line 2, column "n"`, stores.ErrDataLoss},
 		{"fields", "n:int64,m:int64\n1\n", "wrong number of fields", stores.ErrDataLoss},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestSourcesStayInTheFolder(t *testing.T) {
 // All problems of a configuration are reported at once.
 func TestValidate(t *testing.T) {
 	err := (&Config{Separator: "||"}).Validate()
-	for _, want := range []string{"folder", "separator", "batch_rows"} {
+	for _, want := range []string{"folder", "separator"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
@@ -58,7 +59,7 @@ func open(t *testing.T, text string) *Store {
 	if err := os.WriteFile(filepath.Join(dir, "t.csv"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := (&Config{Folder: dir, Separator: ",", BatchRows: 10}).Open(t.Context())
+	s, err := (&Config{Folder: dir, Separator: ","}).Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

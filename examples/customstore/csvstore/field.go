@@ -1,6 +1,7 @@
 package csvstore
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -25,7 +26,10 @@ func appendField(b array.Builder, field string) error {
 		b.Append(field)
 		return nil
 	case *array.TimestampBuilder:
-		t, err := time.Parse(time.RFC3339Nano, field)
+		t, err := time.Parse(time.RFC3339, field)
+		if err == nil && t.Nanosecond()%1000 != 0 {
+			err = errors.New("a time here has at most six digits of fraction")
+		}
 		b.Append(arrow.Timestamp(t.UnixMicro()))
 		return err
 	}

@@ -23,7 +23,6 @@ func openWithTables(t *testing.T, tables map[string]storetest.Table) stores.Offl
 	}
 	config, _ := stores.NewConfig("csv")
 	config.(*Config).Folder = dir
-	config.(*Config).BatchRows = 100
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,11 +17,13 @@ import (
 	"github.com/flightd/flightd/stores"
 )
 
+// batchRows is how many rows a record has.
+const batchRows = 4096
+
 // Store reads the CSV files of one folder. It does the least that a store must do; the joins come from flightd.
 type Store struct {
 	root      *os.Root
 	separator rune
-	batchRows int
 	closing   sync.Once
 }
 
@@ -54,7 +56,7 @@ func (s *Store) Scan(ctx context.Context, src stores.DataSource, sel stores.Sele
 		defer builder.Release()
 		for more := true; more; {
 			if err = ctx.Err(); err == nil {
-				more, err = f.fill(builder, positions, s.batchRows)
+				more, err = f.fill(builder, positions)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -101,9 +103,9 @@ func (s *Store) open(src stores.DataSource) (*file, error) {
 	return f, nil
 }
 
-// fill appends up to n lines to the builder and says whether there may be more.
-func (f *file) fill(b *array.RecordBuilder, positions []int, n int) (more bool, err error) {
-	for range n {
+// fill appends the lines of one record to the builder and says whether there may be more.
+func (f *file) fill(b *array.RecordBuilder, positions []int) (more bool, err error) {
+	for range batchRows {
 		line, err := f.lines.Read()
 		if errors.Is(err, io.EOF) {
 			return false, nil
