@@ -1,17 +1,21 @@
 """The examples run, and the real data of examples/flights is joined as pandas joins it.
 
 A script in examples/python is started in a folder that holds the catalog of `flightd init demo`, with --server and its
-address; it must end well and say something.
+address; it must end well and say something. The binary of examples/customstore is built and asked.
 """
 
+import contextlib
+import datetime
 import glob
 import importlib.util
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.flight as fl
 import pyarrow.parquet as pq
 import pytest
@@ -29,20 +33,28 @@ def python(script, *arguments, cwd=None):
     return done.stdout
 
 
+@contextlib.contextmanager
+def serving(binary, config, folder):
+    """A server over a configuration in a folder; it must end well."""
+    process = subprocess.Popen([binary, "serve", "--config", config, "--listen", "127.0.0.1:0"], cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        address = next(json.loads(line)["addr"] for line in process.stderr if '"serving"' in line)
+        yield "grpc://" + address
+    finally:
+        process.terminate()
+        process.communicate()
+    assert process.returncode == 0
+
+
+# ---- examples/python ----
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory, binary):
     """A server over what `flightd init demo` wrote: (folder, URI)."""
     folder = tmp_path_factory.mktemp("examples")
     subprocess.run([binary, "init", "demo"], cwd=folder, check=True, capture_output=True)
-    process = subprocess.Popen([binary, "serve", "--config", "demo/flightd.yaml", "--listen", "127.0.0.1:0"], cwd=folder,
-                               stderr=subprocess.PIPE, text=True)
-    try:
-        address = next(json.loads(line)["addr"] for line in process.stderr if '"serving"' in line)
-        yield folder, "grpc://" + address
-    finally:
-        process.terminate()
-        process.communicate()
-    assert process.returncode == 0
+    with serving(binary, "demo/flightd.yaml", folder) as uri:
+        yield folder, uri
 
 
 def test_there_are_python_examples():
@@ -53,6 +65,98 @@ def test_there_are_python_examples():
 def test_python(demo, script):
     folder, uri = demo
     assert python(script, "--server", uri, cwd=folder).strip()
+
+
+def test_python_training_data(demo, tmp_path):
+    """What the script writes is the orders in their order, with the features of the service behind them."""
+    folder, uri = demo
+    orders = pq.read_table(folder / "demo" / "data" / "orders.parquet")
+    said = python(script("training_data.py"), "--server", uri, "-o", str(tmp_path / "out.parquet"), cwd=folder)
+    assert f"{orders.num_rows} rows of" in said
+    training = pq.read_table(tmp_path / "out.parquet")
+    assert training.select(orders.schema.names).equals(orders.replace_schema_metadata())
+    features = training.drop_columns(orders.schema.names)
+    assert features.num_columns >= 2 and all(0 < column.null_count < training.num_rows for column in features.columns)
+
+
+def test_python_staged(demo):
+    """The sample has corrections, so some values are not what was known at the time."""
+    folder, uri = demo
+    differ = [int(line.split(": ")[1].split()[0]) for line in python(script("staged.py"), "--server", uri, cwd=folder).splitlines()
+              if "not known yet" in line]
+    assert max(differ) > 0
+
+
+def test_python_materialize(demo, tmp_path):
+    """Window after window, over two runs, brings the same rows into the store as one question about the whole time."""
+    folder, uri = demo
+    store = str(tmp_path / "online.db")
+    for end in ("2024-02-03", "2024-02-05T12:00"):
+        python(script("materialize.py"), "--server", uri, "--start", "2024-02-01", "--end", end, "--hours", "7", "--store", store, cwd=folder)
+    with fl.connect(uri) as client:
+        ask = {"latest": {"view": "driver_stats", "start": "2024-02-01T00:00:00Z", "end": "2024-02-05T12:00:00Z"}}
+        want = client.do_get(fl.Ticket(json.dumps(ask))).read_all().to_pylist()
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        have = {json.loads(key)[0]: (at, json.loads(features)) for key, at, features in db.execute("SELECT key, at, features FROM online")}
+        until = db.execute("SELECT until FROM progress").fetchall()
+    assert until == [("2024-02-05T12:00:00+00:00",)]
+    assert len(want) > 100 and len(have) == len(want)
+    for row in want:
+        at, features = have[row["driver_id"]]
+        assert datetime.datetime.fromisoformat(at) == row["event_timestamp"]
+        assert features == {name: row[name] for name in features} and len(features) >= 2
+
+
+def script(name):
+    return os.path.join(EXAMPLES, "python", name)
+
+
+# ---- examples/customstore ----
+
+CUSTOMSTORE = os.path.join(EXAMPLES, "customstore")
+
+
+@pytest.fixture(scope="module")
+def csv_binary(tmp_path_factory):
+    """flightd with the store of the example in it."""
+    path = str(tmp_path_factory.mktemp("customstore") / "customstore")
+    subprocess.run(["go", "build", "-o", path, "."], cwd=CUSTOMSTORE, check=True)
+    return path
+
+
+def test_customstore(csv_binary):
+    """The CSV files of the example, joined: nulls, a correction, the ttl, a view without keys."""
+    hour = lambda day, h: datetime.datetime(2024, 1, day, h, tzinfo=datetime.timezone.utc)
+    entities = pa.table({
+        "driver_id": pa.array([1001, 1001, 1002, 1001, 1003, 9], pa.int64()),
+        "event_timestamp": pa.array([hour(1, 9), hour(1, 13), hour(1, 8), hour(2, 13), hour(2, 10), hour(1, 5)], pa.timestamp("us", "UTC")),
+    })
+    checked = subprocess.run([csv_binary, "check", "--config", os.path.join(CUSTOMSTORE, "flightd.yaml")], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    with serving(csv_binary, "flightd.yaml", CUSTOMSTORE) as uri, fl.connect(uri) as client:
+        joined = server.exchange_table(client, {"historical": {"feature_service": "driver_activity"}}, entities)
+        known = server.exchange_table(client, {"historical": {"features": ["driver_stats:conv_rate"], "known_at": True}}, entities)
+        latest = server.get(client, {"latest": {"view": "driver_stats"}})
+        everything = server.get(client, {"all": {"view": "weather"}})
+    assert joined.column("conv_rate").to_pylist() == [0.5, 0.625, None, None, None, None]
+    assert joined.column("note").to_pylist() == ["rain, all day", "corrected", None, None, "new", None]
+    assert joined.column("temp").to_pylist() == [3.5, 7, 3.5, -1.5, -1.5, None]
+    assert known.column("conv_rate").to_pylist() == [0.5, 0.75, None, None, None, None]
+    assert {row["driver_id"]: row["note"] for row in latest.to_pylist()} == {1001: "corrected", 1002: "", 1003: "new"}
+    assert everything.num_rows == 3
+
+
+def test_customstore_configuration(csv_binary, tmp_path):
+    """The type is chosen by name, and the keys beside it are checked by the store itself."""
+    for store, said in (
+        ('{"type": "csvv", "folder": "x"}', "known: csv, file, memory"),
+        ('{"type": "csv"}', "folder is missing"),
+        ('{"type": "csv", "folder": "x", "seperator": ";"}', 'did you mean "separator"?'),
+    ):
+        config = tmp_path / "flightd.yaml"
+        config.write_text('{"stores": {"tables": %s}, "feature_views": {"v": {"store": "tables", "source": "v.csv", "timestamp": "ts"}}}' % store)
+        done = subprocess.run([csv_binary, "check", "--config", str(config)], capture_output=True, text=True)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
 
 
 # ---- examples/flights ----
