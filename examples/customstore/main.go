@@ -6,7 +6,10 @@ import (
 
 	"github.com/flightd/flightd/cmd/flightd/app"
 
+	// The stores that this binary knows.
 	_ "example.com/customstore/csvstore"
+	_ "github.com/flightd/flightd/stores/filestore"
+	_ "github.com/flightd/flightd/stores/memstore"
 )
 
 func main() { os.Exit(app.Main(os.Args)) }
