@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import server
+import wire
 
 EXAMPLES = os.path.join(server.ROOT, "examples")
 FLIGHTS = os.path.join(EXAMPLES, "flights")
@@ -157,6 +158,20 @@ def test_customstore_configuration(csv_binary, tmp_path):
         config.write_text('{"stores": {"tables": %s}, "feature_views": {"v": {"store": "tables", "source": "v.csv", "timestamp": "ts"}}}' % store)
         done = subprocess.run([csv_binary, "check", "--config", str(config)], capture_output=True, text=True)
         assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+def test_customstore_errors(csv_binary, tmp_path):
+    """Errors of a store in another module reach the client with their kind, and say where."""
+    (tmp_path / "broken.csv").write_text("ts:timestamp,n:int64\n2024-01-01T00:00:00Z,1\nyesterday,2\n")
+    (tmp_path / "typed.csv").write_text("ts:timestamp,n:number\n")
+    views = {name: {"store": "tables", "source": name + ".csv", "timestamp": "ts"} for name in ("broken", "typed", "gone")}
+    (tmp_path / "flightd.yaml").write_text(json.dumps({"stores": {"tables": {"type": "csv", "folder": "."}}, "feature_views": views}))
+    with serving(csv_binary, "flightd.yaml", tmp_path) as uri:
+        for view, code, said in (
+            ("broken", "DATA_LOSS", 'broken.csv, line 3, column "ts"'), ("typed", "FAILED_PRECONDITION", "n:number"), ("gone", "NOT_FOUND", "gone.csv"),
+        ):
+            got, details, _ = wire.do_get(uri.removeprefix("grpc://"), json.dumps({"all": {"view": view}}).encode())
+            assert got.name == code and said in details, (view, got, details)
 
 
 # ---- examples/flights ----

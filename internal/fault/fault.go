@@ -46,12 +46,13 @@ func New(k Kind, format string, args ...any) error {
 	return &Error{Kind: k, Err: fmt.Errorf(format, args...)}
 }
 
-// KindOf returns the outermost kind in err's tree, Unknown if it has none. The caller looks at context errors first.
+// KindOf returns the outermost kind in err's tree, Unknown if it has none. Stores of other modules wrap a kind with
+// fmt.Errorf, which counts as much as New. The caller looks at context errors first.
 func KindOf(err error) Kind {
-	var e *Error
+	var kind Kind
 	switch {
-	case errors.As(err, &e):
-		return e.Kind
+	case errors.As(err, &kind):
+		return kind
 	case errors.Is(err, fs.ErrNotExist):
 		return NotFound
 	case errors.Is(err, fs.ErrPermission):
