@@ -29,7 +29,7 @@ func checkClosed(t *testing.T, h Harness) error {
 	ended := false
 	for rec, err := range records {
 		if ended = true; !errors.Is(err, fs.ErrClosed) {
-			return fmt.Errorf("Scan: %v, %v", rec, err)
+			return fmt.Errorf("Scan: %s, %v", brief(rec), err)
 		}
 	}
 	if !ended {

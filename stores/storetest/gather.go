@@ -109,7 +109,7 @@ func checkGatherCancel(t *testing.T, h Harness) error {
 	cancel()
 	rec, err := table.(joins.Gatherer).Gather(ctx, 0, []int64{0}, s.table.names())
 	if !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("got %v, %v", rec, err)
+		return fmt.Errorf("got %s, %v", brief(rec), err)
 	}
 	return nil
 }

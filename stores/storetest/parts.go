@@ -20,7 +20,7 @@ import (
 var tableChecks = []check{
 	{"parts", "The parts of a table in their order are the rows of a scan.", needsTables, checkParts},
 	{"parts at once", "The methods of a table may be called by several goroutines at once.", needsTables, checkPartsAtOnce},
-	{"parts lazy", "A part is not read before the sequence is ranged over.", needsTables, checkPartsLazy},
+	{"parts lazy", "A part is not read before the sequence is ranged over, nor then if its context has ended.", needsTables, checkPartsLazy},
 	{"idle", "An open table holds nothing that needs closing between reads.", needsTables, checkIdle},
 	{"snapshot", "A table is one snapshot: later appends do not change it.", both(needsAppend, needsTables), checkSnapshot},
 }
@@ -141,6 +141,7 @@ func checkPartsLazy(t *testing.T, h Harness) error {
 	if err != nil {
 		return err
 	}
+	defer uncollected()()
 	before := held()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -155,7 +156,7 @@ func checkPartsLazy(t *testing.T, h Harness) error {
 	for part, records := range reads {
 		for rec, err := range records {
 			if !errors.Is(err, context.Canceled) {
-				return fmt.Errorf("reading part %d, cancelled before it was ranged over, gave %v, %v", part, rec, err)
+				return fmt.Errorf("reading part %d, cancelled before it was ranged over, gave %s, %v", part, brief(rec), err)
 			}
 		}
 	}
@@ -171,6 +172,7 @@ func checkIdle(t *testing.T, h Harness) error {
 	if _, err := s.readParts(t.Context(), table); err != nil {
 		return err
 	}
+	defer uncollected()()
 	before := held()
 	var kept []joins.Table
 	for range 20 {

@@ -77,6 +77,7 @@ func readJob(ctx context.Context, job *stores.RetrievalJob) error {
 
 // leaveJob plans and does not read, plans and reads one record, plans and reads with a context that has ended.
 func leaveJob(t *testing.T, planner stores.PlanningStore, r stores.Request) error {
+	defer uncollected()()
 	before := held()
 	for range 10 {
 		if _, err := planner.Plan(t.Context(), r); err != nil {

@@ -24,7 +24,7 @@ var questionChecks = []check{
 }
 
 // randomCases is how many random questions a store is asked. The seed of each is its number.
-const randomCases = 60
+const randomCases = 40
 
 func checkRandom(t *testing.T, h Harness) error {
 	asked := 0

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -16,6 +17,13 @@ func held() resources {
 		return resources{runtime.NumGoroutine(), 0}
 	}
 	return resources{runtime.NumGoroutine(), len(entries)}
+}
+
+// uncollected keeps the garbage collector away until what it returns is called: it closes files that were left open, which
+// would hide that they were.
+func uncollected() (collect func()) {
+	before := debug.SetGCPercent(-1)
+	return func() { debug.SetGCPercent(before) }
 }
 
 // patience is how long what ends a moment later may take.

@@ -75,6 +75,14 @@ func read(records iter.Seq2[arrow.Record, error], fields []arrow.Field) ([]strin
 	return rows, nil
 }
 
+// brief is a record for messages.
+func brief(rec arrow.Record) string {
+	if rec == nil {
+		return "no record"
+	}
+	return fmt.Sprintf("a record of %d rows", rec.NumRows())
+}
+
 // matches compares a record with the fields it must have: names, order, types, and arrays of the length of the record.
 func matches(rec arrow.Record, fields []arrow.Field) error {
 	if len(rec.Schema().Fields()) != len(fields) {

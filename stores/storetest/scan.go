@@ -19,7 +19,7 @@ var scanChecks = []check{
 	{"projection", "Records match Schema, projected exactly and in order.", nil, checkProjection},
 	{"order", "The order of rows is their position.", needsOrder, checkOrder},
 	{"range", "The range may be exceeded, never cut short.", nil, checkRange},
-	{"lazy", "Nothing is read before the sequence is ranged over.", nil, checkLazy},
+	{"lazy", "Nothing is read before the sequence is ranged over, nor then if its context has ended.", nil, checkLazy},
 	{"break", "Breaking early releases all.", nil, checkBreak},
 	{"twice", "Ranging twice gives the same rows.", nil, checkTwice},
 	{"cancel", "Cancelling ends with context.Canceled, and releases all.", nil, checkCancel},
@@ -116,6 +116,7 @@ func checkLazy(t *testing.T, h Harness) error {
 	if err != nil {
 		return err
 	}
+	defer uncollected()()
 	before := held()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -126,7 +127,7 @@ func checkLazy(t *testing.T, h Harness) error {
 	cancel()
 	for rec, err := range records {
 		if !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("a scan cancelled before it was ranged over gave %v, %v", rec, err)
+			return fmt.Errorf("a scan cancelled before it was ranged over gave %s, %v", brief(rec), err)
 		}
 	}
 	return nil
@@ -140,6 +141,7 @@ func checkBreak(t *testing.T, h Harness) error {
 	if _, err := s.scan(t.Context(), s.everything()); err != nil { // whatever a store keeps open, it now has
 		return err
 	}
+	defer uncollected()()
 	before := held()
 	for range 20 {
 		for _, err := range s.Scan(t.Context(), s.src, s.everything()) {
@@ -187,6 +189,7 @@ func checkCancel(t *testing.T, h Harness) error {
 	if _, err := s.scan(t.Context(), s.everything()); err != nil { // whatever a store keeps open, it now has
 		return err
 	}
+	defer uncollected()()
 	before := held()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

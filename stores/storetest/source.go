@@ -60,7 +60,7 @@ func checkMissing(t *testing.T, h Harness) error {
 	}
 	for rec, err := range s.Scan(t.Context(), src, s.everything()) {
 		if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("Scan: %v, %v", rec, err)
+			return fmt.Errorf("Scan: %s, %v", brief(rec), err)
 		}
 	}
 	if ts, ok := s.OfflineStore.(stores.TableStore); ok {

@@ -72,11 +72,11 @@ func Run(t *testing.T, h Harness) {
 		t.Fatal(err)
 	}
 	for _, c := range run {
-		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
+		t.Run(c.name, func(t *testing.T) { t.Helper(); c.test(t, h) })
 	}
 	t.Run("vectors", func(t *testing.T) {
 		for _, c := range vectors {
-			t.Run(c.name, func(t *testing.T) { c.test(t, h) })
+			t.Run(c.name, func(t *testing.T) { t.Helper(); c.test(t, h) })
 		}
 	})
 	if left != nil {
@@ -85,6 +85,7 @@ func Run(t *testing.T, h Harness) {
 }
 
 func (c check) test(t *testing.T, h Harness) {
+	t.Helper()
 	if err := c.run(t, h); err != nil {
 		t.Errorf("broken: %s\nfound:  %v", c.sentence, err)
 	}
