@@ -56,7 +56,7 @@ func TestDocumentationLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	for _, document := range []string{
 		"../docs/adding-a-store.md", "../docs/architecture.md", "../docs/configuration.md", "../docs/semantics.md", "../docs/tickets.md",
-		"../examples/python/README.md", "../examples/flights/README.md",
+		"../examples/python/README.md", "../examples/customstore/README.md", "../examples/flights/README.md",
 	} {
 		for _, found := range link.FindAllStringSubmatch(readFile(t, document), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(document), found[1])); err != nil {
