@@ -3,9 +3,9 @@ package parquetio
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
+	"math"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -20,7 +20,7 @@ const (
 // Read streams columns of a row group in row order. A record is lent until the next step: its buffers are used again.
 func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		r, err := f.open(rg, columns, true)
+		r, err := f.open(rg, columns, aheadInSequence)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -32,18 +32,17 @@ func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.
 				yield(nil, err)
 				return
 			}
-			n := min(left, step)
-			rec, err := r.next(int(n))
+			rec, err := r.next(int(min(left, step)))
 			if err != nil {
 				yield(nil, err)
 				return
 			}
+			left -= rec.NumRows()
 			more := yield(rec, nil)
 			rec.Release()
 			if !more {
 				return
 			}
-			left -= n
 		}
 		if err := r.atEnd(); err != nil {
 			yield(nil, err)
@@ -53,10 +52,10 @@ func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.
 
 // step is the number of rows of a batch, by the average width that the footer gives.
 func (f *File) step(rg int, columns []int) int64 {
-	var bytes int64
+	bytes := int64(0)
 	for _, c := range columns {
-		for _, leaf := range leafIndexes(f.columns[c]) {
-			bytes += f.chunk(rg, leaf).TotalUncompressedSize
+		for _, leaf := range f.columns[c].leaves() {
+			bytes += max(0, min(f.chunk(rg, leaf.leaf).uncompressed, math.MaxInt32<<8))
 		}
 	}
 	rows := max(1, f.RowGroupRows(rg))
@@ -65,7 +64,7 @@ func (f *File) step(rg int, columns []int) int64 {
 
 // Gather returns columns of the given rows of a row group, in fresh memory. rows ascend and are inside the row group.
 func (f *File) Gather(ctx context.Context, rg int, rows []int64, columns []int) (arrow.Record, error) {
-	r, err := f.open(rg, columns, false)
+	r, err := f.open(rg, columns, aheadByPosition)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +89,7 @@ func (f *File) Gather(ctx context.Context, rg int, rows []int64, columns []int) 
 		if err != nil {
 			return nil, err
 		}
+		c.close() // one column's pages at a time
 	}
 	return array.NewRecord(r.schema, arrays, int64(len(rows))), nil
 }
@@ -100,44 +100,37 @@ type reader struct {
 	rg      int
 	columns []*columnReader
 	schema  *arrow.Schema
-	reuse   bool
+	held    held
 }
 
 // columnReader reads one column of the table: a flat one by pages, a nested one by rows.
 type columnReader struct {
 	node   *node
+	leaf   *leafReader // of a flat column
 	flat   column
-	pages  *pages
 	nested *nested
-	at     int // row of the current page that comes next
+	ready  arrow.Array // rows that were read and not passed on yet, or nil
+	enough int         // bytes of a batch
 }
 
-func (f *File) open(rg int, columns []int, reuse bool) (*reader, error) {
-	r := &reader{file: f, rg: rg, reuse: reuse}
+func (f *File) open(rg int, columns []int, ahead int) (*reader, error) {
+	r := &reader{file: f, rg: rg}
 	fields := make([]arrow.Field, len(columns))
-	chunks := f.file.RowGroups()[rg].ColumnChunks()
+	enough := max(1<<20, batchBytes/max(1, len(columns)))
 	for i, c := range columns {
 		n := f.columns[c]
 		fields[i] = f.schema.Field(c)
-		for _, leaf := range leafIndexes(n) {
-			if err := f.checkChunk(rg, n, leaf); err != nil {
-				r.close()
-				return nil, err
-			}
-		}
 		err := f.guard(rg, n.name, func() error {
-			reader := &columnReader{node: n}
-			if n.kind != leafNode {
-				reader.nested = newNested(n, chunks)
-			} else {
-				var err error
-				if reader.flat, err = newColumn(n, f.chunk(rg, n.leaf).Type); err != nil {
+			for _, leaf := range n.leaves() {
+				if err := f.checkChunk(rg, leaf); err != nil {
 					return err
 				}
-				reader.pages = openPages(chunks[n.leaf], f.RowGroupRows(rg))
 			}
-			r.columns = append(r.columns, reader)
-			return nil
+			c, err := f.openColumn(rg, n, &r.held, ahead, enough)
+			if err == nil {
+				r.columns = append(r.columns, c)
+			}
+			return err
 		})
 		if err != nil {
 			r.close()
@@ -148,56 +141,117 @@ func (f *File) open(rg int, columns []int, reuse bool) (*reader, error) {
 	return r, nil
 }
 
+func (f *File) openColumn(rg int, n *node, h *held, ahead, enough int) (*columnReader, error) {
+	c := &columnReader{node: n, enough: enough}
+	rows := f.RowGroupRows(rg)
+	if n.kind == leafNode {
+		c.leaf = newLeafReader(f.from, n, f.chunk(rg, n.leaf), rows, h, ahead)
+		var err error
+		c.flat, err = newColumn(n, enough)
+		return c, err
+	}
+	c.nested = &nested{root: n}
+	for _, leaf := range n.leaves() {
+		column, err := newColumn(leaf, nestedMax)
+		if err != nil {
+			return nil, err
+		}
+		c.nested.leaves = append(c.nested.leaves, &nestedLeaf{
+			leafReader: newLeafReader(f.from, leaf, f.chunk(rg, leaf.leaf), rows, h, ahead), column: column})
+	}
+	return c, nil
+}
+
 func (r *reader) close() {
 	for _, c := range r.columns {
-		if c.nested != nil {
-			c.nested.close()
-		} else {
-			c.pages.close()
-		}
+		c.close()
 	}
 }
 
-// next reads the next n rows of every column.
+func (c *columnReader) close() {
+	if c.nested != nil {
+		c.nested.close()
+	} else {
+		c.leaf.close()
+	}
+	if c.ready != nil {
+		c.ready.Release()
+		c.ready = nil
+	}
+}
+
+// next returns the next n rows of every column, or fewer: as many as one of the columns has read once it had enough.
 func (r *reader) next(n int) (arrow.Record, error) {
-	arrays := make([]arrow.Array, 0, len(r.columns))
-	defer func() {
-		for _, a := range arrays {
-			a.Release()
-		}
-	}()
 	for _, c := range r.columns {
-		err := r.file.guard(r.rg, c.node.name, func() error {
-			a, err := c.read(n, r.reuse)
-			if err == nil {
-				arrays = append(arrays, a)
-			}
+		if c.ready != nil {
+			n = min(n, c.ready.Len())
+		}
+	}
+	for _, c := range r.columns {
+		if c.ready != nil {
+			continue
+		}
+		err := r.file.guard(r.rg, c.node.name, func() (err error) {
+			c.ready, err = c.read(n)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
+		n = min(n, c.ready.Len())
 	}
+	arrays := make([]arrow.Array, len(r.columns))
+	for i, c := range r.columns {
+		arrays[i] = c.take(n)
+	}
+	defer func() {
+		for _, a := range arrays {
+			a.Release()
+		}
+	}()
 	return array.NewRecord(r.schema, arrays, int64(n)), nil
+}
+
+// take removes n rows from those that are ready.
+func (c *columnReader) take(n int) arrow.Array {
+	all := c.ready
+	if n == all.Len() {
+		c.ready = nil
+		return all
+	}
+	c.ready = array.NewSlice(all, int64(n), int64(all.Len()))
+	defer all.Release()
+	return array.NewSlice(all, 0, int64(n))
+}
+
+// read reads n rows, or fewer.
+func (c *columnReader) read(n int) (arrow.Array, error) {
+	if c.nested != nil {
+		return c.nested.read(n, c.enough)
+	}
+	if _, err := c.leaf.read(c.flat, n); err != nil {
+		return nil, err
+	}
+	return c.flat.finish(true)
 }
 
 // atEnd checks that no column has more values than its row group has rows.
 func (r *reader) atEnd() error {
 	for _, c := range r.columns {
 		err := r.file.guard(r.rg, c.node.name, func() error {
-			if c.nested != nil {
-				for _, l := range c.nested.order {
-					if v, err := l.peek(); err != nil || v != nil {
-						return errors.Join(err, errTooMany)
-					}
+			if c.nested == nil {
+				if c.leaf.left > 0 || c.leaf.next < c.leaf.page.slots {
+					return errTooMany
 				}
 				return nil
 			}
-			if c.at < c.pages.current.rows {
-				return errTooMany
-			}
-			if err := c.pages.next(); !errors.Is(err, io.EOF) {
-				return errors.Join(err, errTooMany)
+			for _, l := range c.nested.leaves {
+				if l.entry < l.page.entries {
+					return errTooMany
+				}
+				if err := l.advancePage(); !errors.Is(err, errLast) && !errors.Is(err, io.EOF) {
+					return errors.Join(err, errTooMany)
+				}
 			}
 			return nil
 		})
@@ -208,80 +262,21 @@ func (r *reader) atEnd() error {
 	return nil
 }
 
-var errTooMany = errors.New("the column chunk has more values than its row group has rows")
-
-func (c *columnReader) read(n int, reuse bool) (arrow.Array, error) {
-	if c.nested != nil {
-		for range n {
-			if err := c.nested.row(); err != nil {
-				return nil, err
-			}
-		}
-		return c.nested.finish(n)
-	}
-	for n > 0 {
-		if c.at == c.pages.current.rows {
-			if err := c.pages.next(); err != nil {
-				return nil, ended(err)
-			}
-			c.at = 0
-		}
-		take := min(n, c.pages.current.rows-c.at)
-		if err := c.flat.appendRange(&c.pages.current, c.at, c.at+take); err != nil {
-			return nil, err
-		}
-		c.at += take
-		n -= take
-	}
-	return c.flat.finish(reuse)
-}
-
-func (c *nested) finish(n int) (arrow.Array, error) {
-	a := c.builder.NewArray()
-	if a.Len() != n {
-		a.Release()
-		return nil, fmt.Errorf("%d rows came of %d", a.Len(), n)
-	}
-	return a, nil
-}
-
-// gather appends single rows: runs of neighbours at once, pages without any skipped.
+// gather returns single rows.
 func (c *columnReader) gather(rows []int64) (arrow.Array, error) {
 	if c.nested != nil {
-		return c.gatherNested(rows)
-	}
-	for i := 0; i < len(rows); {
-		if err := c.pages.seek(rows[i]); err != nil {
-			return nil, err
-		}
-		g, first := &c.pages.current, c.pages.first
-		for i < len(rows) && rows[i] < first+int64(g.rows) {
-			run := 1
-			for i+run < len(rows) && rows[i+run] == rows[i]+int64(run) && rows[i+run] < first+int64(g.rows) {
-				run++
-			}
-			at := int(rows[i] - first)
-			if err := c.flat.appendRange(g, at, at+run); err != nil {
+		for _, l := range c.nested.leaves {
+			if err := l.locate(); err != nil {
 				return nil, err
 			}
-			i += run
 		}
+		return c.nested.pick(rows)
+	}
+	if err := c.leaf.locate(); err != nil {
+		return nil, err
+	}
+	if err := c.leaf.pick(c.flat, rows); err != nil {
+		return nil, err
 	}
 	return c.flat.finish(false)
-}
-
-func (c *columnReader) gatherNested(rows []int64) (arrow.Array, error) {
-	var at int64
-	for _, row := range rows {
-		for ; at < row; at++ {
-			if err := c.nested.skip(); err != nil {
-				return nil, err
-			}
-		}
-		if err := c.nested.row(); err != nil {
-			return nil, err
-		}
-		at++
-	}
-	return c.nested.finish(len(rows))
 }
