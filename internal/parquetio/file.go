@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/flightd/flightd/internal/fault"
 )
@@ -53,7 +52,7 @@ func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 const storedSchema = "ARROW:schema"
 
 // take keeps what reading needs of a footer. Its texts are copied: those of the footer share its memory.
-func (f *File) take(meta *format.FileMetaData) error {
+func (f *File) take(meta *fileMetaData) error {
 	var err error
 	if f.columns, err = readSchema(meta.Schema); err != nil {
 		return err

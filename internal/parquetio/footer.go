@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -18,6 +19,7 @@ const (
 	footerMax  = 128 << 20 // bytes of a footer; pyarrow reads up to 100 MB
 	footerTail = 64 << 10  // what is read at first from the end of a file: most footers are inside
 	signature  = 28        // bytes after the footer of a file with encrypted columns
+	forgotten  = 100       // bytes that old parquet-mr may have left out of the size of a column chunk, as pyarrow allows
 )
 
 // rowGroup is what reading needs of a row group's description.
@@ -30,7 +32,6 @@ type rowGroup struct {
 type chunk struct {
 	values       int64 // nulls included
 	start, size  int64 // of its pages in the file
-	dictionary   bool  // the first page is at start, and is a dictionary
 	uncompressed int64
 	index        int64 // of the offset index in the file; 0: none
 	indexSize    int32
@@ -38,12 +39,13 @@ type chunk struct {
 	physical     format.Type
 	elsewhere    bool // in another file
 	encrypted    bool
+	short        bool  // size may be too small
 	least, most  int64 // bounds on the values of an integer or time column
 	bounded      bool  // whether they are known
 }
 
 // footerOf reads and decodes the footer. A file that is no Parquet file is said to be none.
-func footerOf(r io.ReaderAt, size int64) (*format.FileMetaData, error) {
+func footerOf(r io.ReaderAt, size int64) (*fileMetaData, error) {
 	if size < 12 {
 		return nil, fault.New(fault.DataLoss, "not a Parquet file: it has only %d bytes", size)
 	}
@@ -75,8 +77,8 @@ func footerOf(r io.ReaderAt, size int64) (*format.FileMetaData, error) {
 	return decodeFooter(tail[int64(len(tail))-8-length : len(tail)-8])
 }
 
-func decodeFooter(data []byte) (*format.FileMetaData, error) {
-	meta := new(format.FileMetaData)
+func decodeFooter(data []byte) (*fileMetaData, error) {
+	meta := new(fileMetaData)
 	n, err := decodeThrift(data, meta, footerWeight)
 	if err != nil {
 		return nil, fmt.Errorf("its footer: %w", err)
@@ -93,9 +95,9 @@ func footerWeight(path []int16) int64 {
 	case slices.Equal(path, []int16{2}):
 		return int64(unsafe.Sizeof(format.SchemaElement{}))
 	case slices.Equal(path, []int16{4}):
-		return int64(unsafe.Sizeof(format.RowGroup{}))
+		return int64(unsafe.Sizeof(rowGroupMetaData{}))
 	case slices.Equal(path, []int16{4, 0, 1}):
-		return int64(unsafe.Sizeof(format.ColumnChunk{}))
+		return int64(unsafe.Sizeof(columnChunk{}))
 	}
 	return 32
 }
@@ -113,8 +115,9 @@ func readFull(r io.ReaderAt, p []byte, off int64) error {
 }
 
 // compact keeps what reading needs of the row groups, and checks that they fit the schema and each other.
-func compact(meta *format.FileMetaData, leaves []*node) ([]rowGroup, error) {
+func compact(meta *fileMetaData, leaves []*node) ([]rowGroup, error) {
 	groups := make([]rowGroup, len(meta.RowGroups))
+	short := forgetful(meta.CreatedBy)
 	var rows int64
 	for i := range meta.RowGroups {
 		from := &meta.RowGroups[i]
@@ -128,6 +131,7 @@ func compact(meta *format.FileMetaData, leaves []*node) ([]rowGroup, error) {
 		groups[i] = rowGroup{rows: from.NumRows, chunks: make([]chunk, len(leaves))}
 		for j := range from.Columns {
 			groups[i].chunks[j] = compactChunk(&from.Columns[j], leaves[j])
+			groups[i].chunks[j].short = short
 		}
 	}
 	if rows != meta.NumRows {
@@ -136,7 +140,18 @@ func compact(meta *format.FileMetaData, leaves []*node) ([]rowGroup, error) {
 	return groups, nil
 }
 
-func compactChunk(from *format.ColumnChunk, leaf *node) chunk {
+// forgetful says whether a file comes from a parquet-mr before 1.2.9, which forgot the dictionary's header (PARQUET-816).
+func forgetful(createdBy string) bool {
+	version, ok := strings.CutPrefix(createdBy, "parquet-mr")
+	if !ok {
+		return false
+	}
+	var major, minor, patch int
+	n, _ := fmt.Sscanf(version, " version %d.%d.%d", &major, &minor, &patch)
+	return n == 0 || major == 0 || major == 1 && (minor < 2 || minor == 2 && patch < 9)
+}
+
+func compactChunk(from *columnChunk, leaf *node) chunk {
 	m := &from.MetaData
 	c := chunk{
 		values: m.NumValues, start: m.DataPageOffset, size: m.TotalCompressedSize, uncompressed: m.TotalUncompressedSize,
@@ -144,7 +159,7 @@ func compactChunk(from *format.ColumnChunk, leaf *node) chunk {
 		elsewhere: from.FilePath != "", encrypted: from.CryptoMetadata.Value != nil || len(from.EncryptedColumnMetadata) > 0,
 	}
 	if at := m.DictionaryPageOffset; at > 0 && at < c.start { // some writers give 0, or an offset behind the data, for none
-		c.start, c.dictionary = at, true
+		c.start = at
 	}
 	c.bound(leaf, &m.Statistics)
 	return c
@@ -152,7 +167,7 @@ func compactChunk(from *format.ColumnChunk, leaf *node) chunk {
 
 // bound takes over the statistics of an integer, date or timestamp column. Those of unsigned columns are wrong in the
 // files of some writers.
-func (c *chunk) bound(leaf *node, s *format.Statistics) {
+func (c *chunk) bound(leaf *node, s *statistics) {
 	width := 0
 	switch leaf.typ.ID() {
 	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.DATE32:

@@ -34,10 +34,15 @@ const (
 	aheadByPosition = 16 << 10
 )
 
-func newLeafReader(from io.ReaderAt, leaf *node, c *chunk, rows int64, h *held, ahead int) *leafReader {
+// newLeafReader begins at the chunk's first page. last is where in the file the pages of all chunks have ended.
+func newLeafReader(from io.ReaderAt, last int64, leaf *node, c *chunk, rows int64, h *held, ahead int) *leafReader {
+	end := c.start + c.size
+	if c.short {
+		end = min(last, end+forgotten)
+	}
 	return &leafReader{
 		pageLoader: pageLoader{leaf: leaf, codec: c.codec, held: h, scratch: scratch{held: h}, convert: converter{held: h}},
-		stream:     stream{from: from, held: h, at: c.start, end: c.start + c.size, readMore: ahead},
+		stream:     stream{from: from, held: h, at: c.start, end: end, readMore: ahead},
 		chunk:      c, left: c.values, rows: rows, expect: -1,
 	}
 }
@@ -53,7 +58,7 @@ var (
 )
 
 // header moves to the next data page that has values. The dictionary is read on the way. io.EOF after the last.
-func (l *leafReader) header() (*format.PageHeader, error) {
+func (l *leafReader) header() (*pageHeader, error) {
 	for {
 		if l.left == 0 {
 			return nil, io.EOF
@@ -86,7 +91,7 @@ func (l *leafReader) header() (*format.PageHeader, error) {
 	}
 }
 
-func (l *leafReader) readDictionary(h *format.PageHeader) error {
+func (l *leafReader) readDictionary(h *pageHeader) error {
 	data, err := body(&l.stream, h)
 	if err != nil {
 		return err
@@ -95,7 +100,7 @@ func (l *leafReader) readDictionary(h *format.PageHeader) error {
 }
 
 // loadPage decodes the data page whose header was just read.
-func (l *leafReader) loadPage(h *format.PageHeader) error {
+func (l *leafReader) loadPage(h *pageHeader) error {
 	if l.dict == nil && usesDictionary(h) { // pages were skipped on the way here, and the dictionary with them
 		at := l.stream.offset()
 		l.stream.seek(l.chunk.start)
@@ -126,7 +131,7 @@ func (l *leafReader) loadPage(h *format.PageHeader) error {
 	return nil
 }
 
-func usesDictionary(h *format.PageHeader) bool {
+func usesDictionary(h *pageHeader) bool {
 	enc := h.DataPageHeader.V.Encoding
 	if h.Type == format.DataPageV2 {
 		enc = h.DataPageHeaderV2.V.Encoding
@@ -256,7 +261,7 @@ func (l *leafReader) locate() error {
 	} else if err != nil {
 		return err
 	}
-	var index format.OffsetIndex
+	var index offsetIndex
 	if _, err := decodeThrift(raw, &index, func([]int16) int64 { return 24 }); err != nil {
 		return nil
 	}

@@ -92,7 +92,7 @@ func (l *pageLoader) close() {
 }
 
 // body returns the bytes of a page after checking them against the checksum, if there is one.
-func body(s *stream, h *format.PageHeader) ([]byte, error) {
+func body(s *stream, h *pageHeader) ([]byte, error) {
 	size := int(h.CompressedPageSize)
 	data, err := s.peek(size)
 	if err != nil {
@@ -100,7 +100,7 @@ func body(s *stream, h *format.PageHeader) ([]byte, error) {
 	}
 	s.skip(size)
 	data = data[:size]
-	if h.CRC != 0 && uint32(h.CRC) != crc32.ChecksumIEEE(data) {
+	if h.CRC.Valid && uint32(h.CRC.V) != crc32.ChecksumIEEE(data) {
 		return nil, fmt.Errorf("a page does not have its checksum")
 	}
 	return data, nil
@@ -122,7 +122,7 @@ func (l *pageLoader) decompress(data []byte, n int, compressed bool) ([]byte, er
 }
 
 // dictionary decodes a dictionary page.
-func (l *pageLoader) dictionary(h *format.PageHeader, data []byte) error {
+func (l *pageLoader) dictionary(h *pageHeader, data []byte) error {
 	if !h.DictionaryPageHeader.Valid {
 		return fmt.Errorf("a dictionary page without its header")
 	}
@@ -169,7 +169,7 @@ func (l *pageLoader) dictionary(h *format.PageHeader, data []byte) error {
 }
 
 // load decodes a data page of either version. left is how many values the column chunk has yet to come.
-func (l *pageLoader) load(h *format.PageHeader, data []byte, left int64) error {
+func (l *pageLoader) load(h *pageHeader, data []byte, left int64) error {
 	l.page = page{}
 	var n int
 	var enc format.Encoding
@@ -191,7 +191,7 @@ func (l *pageLoader) load(h *format.PageHeader, data []byte, left int64) error {
 }
 
 // count is the number of values in the page of a header, nulls included.
-func count(h *format.PageHeader) (int64, error) {
+func count(h *pageHeader) (int64, error) {
 	n := int64(h.DataPageHeader.V.NumValues)
 	ok := h.DataPageHeader.Valid
 	if h.Type == format.DataPageV2 {
@@ -214,7 +214,7 @@ func checkCount(n int, left int64) error {
 }
 
 // levelsV1 decodes the levels, which are compressed along with the values, and returns the values' bytes.
-func (l *pageLoader) levelsV1(h *format.PageHeader, data []byte, n int, left int64) ([]byte, error) {
+func (l *pageLoader) levelsV1(h *pageHeader, data []byte, n int, left int64) ([]byte, error) {
 	if err := checkCount(n, left); err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (l *pageLoader) prefixedLevels(into *[]byte, data []byte, enc format.Encodi
 }
 
 // levelsV2 decodes the levels, which are never compressed, and returns the values' bytes.
-func (l *pageLoader) levelsV2(h *format.PageHeader, data []byte, n int, left int64) ([]byte, error) {
+func (l *pageLoader) levelsV2(h *pageHeader, data []byte, n int, left int64) ([]byte, error) {
 	if err := checkCount(n, left); err != nil {
 		return nil, err
 	}

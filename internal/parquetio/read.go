@@ -145,7 +145,7 @@ func (f *File) openColumn(rg int, n *node, h *held, ahead, enough int) (*columnR
 	c := &columnReader{node: n, enough: enough}
 	rows := f.RowGroupRows(rg)
 	if n.kind == leafNode {
-		c.leaf = newLeafReader(f.from, n, f.chunk(rg, n.leaf), rows, h, ahead)
+		c.leaf = newLeafReader(f.from, f.size-8, n, f.chunk(rg, n.leaf), rows, h, ahead)
 		var err error
 		c.flat, err = newColumn(n, enough)
 		return c, err
@@ -157,7 +157,7 @@ func (f *File) openColumn(rg int, n *node, h *held, ahead, enough int) (*columnR
 			return nil, err
 		}
 		c.nested.leaves = append(c.nested.leaves, &nestedLeaf{
-			leafReader: newLeafReader(f.from, leaf, f.chunk(rg, leaf.leaf), rows, h, ahead), column: column})
+			leafReader: newLeafReader(f.from, f.size-8, leaf, f.chunk(rg, leaf.leaf), rows, h, ahead), column: column})
 	}
 	return c, nil
 }

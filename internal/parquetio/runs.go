@@ -16,7 +16,7 @@ var errEnds = errors.New("the page ends before its values do")
 
 // hybridEnd walks runs of the RLE and bit-packing hybrid up to n values of a width in bits, at least one. It returns where
 // they end and how many values there are until then: the last of the bit-packed groups may be filled up, by some writers
-// far beyond the last value.
+// far beyond the last value, or cut off after it.
 func hybridEnd(data []byte, width, n int) (end, total int, err error) {
 	for total < n {
 		head, size := binary.Uvarint(data[end:])
@@ -32,11 +32,12 @@ func hybridEnd(data []byte, width, n int) (end, total int, err error) {
 			total += int(count)
 			end += (width + 7) / 8
 		} else { // groups of eight
-			if count > uint64(len(data)-end)/uint64(width) {
+			if count > uint64(cap(data)-end)/uint64(width) || 8*(len(data)-end)/width < min(8*int(count), n-total) {
 				return 0, 0, errEnds
 			}
 			total += int(count) * 8
-			end += int(count) * width
+			end += int(count) * width // beyond the data, in what the buffer has after it, if the last group is cut off
+			continue
 		}
 		if end > len(data) {
 			return 0, 0, errEnds

@@ -172,11 +172,12 @@ func (r *schemaReader) list(n *node, outer *format.SchemaElement, def, rep, dept
 		return nil, err
 	}
 	n.kind, n.rep, n.elemDef = listNode, rep+1, def+1
+	keysAlone := isMap(outer) && repeated.NumChildren.V == 1 // pyarrow makes a list of them
 	wraps := repeated.NumChildren.V == 1 && repeated.Name != "array" && repeated.Name != outer.Name+"_tuple" && !isList(repeated) &&
 		r.at < len(r.elements) && r.elements[r.at].RepetitionType.V != format.Repeated
 	defer r.inside(def + 1)()
 	var item *node
-	if wraps && !isMap(outer) {
+	if wraps && (keysAlone || !isMap(outer)) {
 		item, err = r.field(def+1, rep+1, depth+1)
 	} else {
 		item, err = r.content(repeated, def+1, rep+1, depth+1)
@@ -186,12 +187,19 @@ func (r *schemaReader) list(n *node, outer *format.SchemaElement, def, rep, dept
 	}
 	n.children = []*node{item}
 	if isMap(outer) && item.kind == structNode && len(item.children) == 2 {
-		n.typ = arrow.MapOf(item.children[0].typ, item.children[1].typ)
-		item.typ = n.typ.(*arrow.MapType).Elem()
+		n.typ = mapOf(item)
 		return n, nil
 	}
 	n.typ = arrow.ListOfField(item.field())
 	return n, nil
+}
+
+// mapOf is the type of a map with the given entries, whose own type becomes the map's.
+func mapOf(entries *node) arrow.DataType {
+	t := arrow.MapOf(entries.children[0].typ, entries.children[1].typ)
+	t.SetItemNullable(entries.children[1].nullable)
+	entries.typ = t.Elem()
+	return t
 }
 
 func (n *node) field() arrow.Field {

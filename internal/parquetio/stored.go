@@ -55,8 +55,7 @@ func (n *node) refineList(s *storedField) {
 		if _, ok := n.typ.(*arrow.MapType); ok && len(s.children[0].children) == 2 {
 			item.children[0].refine(&s.children[0].children[0])
 			item.children[1].refine(&s.children[0].children[1])
-			n.typ = arrow.MapOf(item.children[0].typ, item.children[1].typ)
-			item.typ = n.typ.(*arrow.MapType).Elem()
+			n.typ = mapOf(item)
 		}
 		return
 	}

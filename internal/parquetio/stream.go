@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/flightd/flightd/internal/fault"
 )
@@ -95,14 +94,14 @@ func (s *stream) close() {
 }
 
 // header reads the next page header.
-func (s *stream) header() (*format.PageHeader, error) {
+func (s *stream) header() (*pageHeader, error) {
 	want := 64
 	for {
 		data, err := s.peek(int(min(int64(want), s.end-s.offset())))
 		if err != nil {
 			return nil, err
 		}
-		h := new(format.PageHeader)
+		h := new(pageHeader)
 		n, err := decodeThrift(data[:min(len(data), headerMax)], h, func([]int16) int64 { return 32 })
 		if errors.Is(err, errShort) && len(data) < headerMax && int64(len(data)) < s.end-s.offset() {
 			want = max(4*want, 2*len(data))
@@ -116,7 +115,7 @@ func (s *stream) header() (*format.PageHeader, error) {
 	}
 }
 
-func (s *stream) checkHeader(h *format.PageHeader) error {
+func (s *stream) checkHeader(h *pageHeader) error {
 	switch {
 	case h.CompressedPageSize < 0 || int64(h.CompressedPageSize) > s.end-s.offset():
 		return fmt.Errorf("a page of %d bytes where the column chunk has %d left", h.CompressedPageSize, s.end-s.offset())

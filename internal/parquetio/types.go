@@ -138,6 +138,9 @@ func intType(physical format.Type, width int, signed bool) arrow.DataType {
 	return nil
 }
 
+// convertedNull is a converted type that pandas wrote for columns without values before there was a logical one.
+const convertedNull deprecated.ConvertedType = 24
+
 // convertedType is for files that were written before there were logical types.
 func convertedType(e *format.SchemaElement) arrow.DataType {
 	physical := e.Type.V
@@ -170,6 +173,8 @@ func convertedType(e *format.SchemaElement) arrow.DataType {
 		}
 	case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
 		return intType(physical, 8<<(c-deprecated.Uint8), false)
+	case convertedNull:
+		return arrow.Null
 	case deprecated.Int8, deprecated.Int16, deprecated.Int32, deprecated.Int64:
 		return intType(physical, 8<<(c-deprecated.Int8), true)
 	}
