@@ -27,7 +27,9 @@ type nestedLeaf struct {
 }
 
 // nestedMax bounds the bytes that one batch of rows of a nested column may take: a single row can be as large as it likes.
-const nestedMax = 1 << 30
+const nestedMax = 256 << 20
+
+var errNestedMax = fault.New(fault.Exhausted, "a row, or few of them, takes more than %d MiB in this column", nestedMax>>20)
 
 func (c *nested) close() {
 	for _, l := range c.leaves {
@@ -179,6 +181,9 @@ func (l *nestedLeaf) take(end int, wanted bool) error {
 		}
 	}
 	if wanted {
+		if l.size()+8*slots > nestedMax {
+			return errNestedMax
+		}
 		if g.defs != nil {
 			l.defs = append(l.defs, g.defs[l.entry:end]...)
 		}
@@ -190,8 +195,8 @@ func (l *nestedLeaf) take(end int, wanted bool) error {
 		if err != nil {
 			return err
 		}
-		if took < slots || l.size() > nestedMax {
-			return fault.New(fault.Exhausted, "the lists of few rows take more than %d MiB", nestedMax>>20)
+		if took < slots {
+			return errNestedMax
 		}
 	}
 	l.entry, l.slot = end, l.slot+slots

@@ -52,6 +52,14 @@ func (g *page) rank(slot int) int {
 
 var ones, zeros = []byte{1}, []byte{0}
 
+// text is the byte string at an index of the page.
+func (g *page) text(at int) []byte {
+	if g.indexes != nil {
+		at = int(g.indexes[at])
+	}
+	return g.values.text(at)
+}
+
 // rows is the number of rows that begin in the page.
 func (g *page) rows() int64 {
 	if g.reps == nil {

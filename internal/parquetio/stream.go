@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-
 	"github.com/flightd/flightd/internal/fault"
 )
 

@@ -16,6 +16,8 @@ import (
 // textMax bounds the text that is collected for one array: what offsets of four bytes can tell.
 const textMax = math.MaxInt32
 
+var errTextMax = fault.New(fault.Exhausted, "more than %d bytes of text in one stretch of rows", textMax)
+
 // texts is a column of strings or bytes with offsets of type O.
 type texts[O int32 | int64] struct {
 	validity
@@ -53,6 +55,9 @@ func (c *texts[O]) append(g *page, lo, hi int) (int, error) {
 }
 
 func (c *texts[O]) pick(g *page, slots []int64, first int64) error {
+	if err := c.reserve(g, slots, first); err != nil {
+		return err
+	}
 	begin, from := c.begin(len(slots)), len(c.data)
 	var marks []byte
 	if g.some != nil {
@@ -78,6 +83,22 @@ func (c *texts[O]) pick(g *page, slots []int64, first int64) error {
 	return c.check(g, begin, from)
 }
 
+// reserve makes room for the text of slots, so that it is copied only once.
+func (c *texts[O]) reserve(g *page, slots []int64, first int64) error {
+	size, seen, before := 0, g.seen, g.before
+	for _, slot := range slots {
+		if g.some != nil && g.some[slot-first] == 0 {
+			continue
+		}
+		size += len(g.text(g.rank(int(slot - first))))
+	}
+	if g.seen, g.before = seen, before; size > textMax-len(c.data) {
+		return errTextMax
+	}
+	c.data = slices.Grow(c.data, size)
+	return nil
+}
+
 // begin makes room for n offsets and returns how many there are.
 func (c *texts[O]) begin(n int) int {
 	if len(c.ends) == 0 {
@@ -89,13 +110,9 @@ func (c *texts[O]) begin(n int) int {
 
 // add appends the value at an index of the page.
 func (c *texts[O]) add(g *page, at int) error {
-	if g.indexes != nil {
-		at = int(g.indexes[at])
-	}
-	v := g.values
-	text := v.raw[v.offsets[at]+v.lead : v.offsets[at+1]]
+	text := g.text(at)
 	if len(text) > textMax-len(c.data) {
-		return fault.New(fault.Exhausted, "more than %d bytes of text in one stretch of rows", textMax)
+		return errTextMax
 	}
 	c.data = append(c.data, text...)
 	c.ends = append(c.ends, O(len(c.data)))
