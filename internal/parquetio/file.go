@@ -13,6 +13,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -96,6 +97,21 @@ func (f *File) RowGroupRows(rg int) int64 { return f.groups[rg].rows }
 func (f *File) Metadata(key string) (string, bool) {
 	value, ok := f.metadata[key]
 	return value, ok
+}
+
+// Memory is an estimate of the bytes that the file holds in memory: what is left of its footer.
+func (f *File) Memory() int64 {
+	const perNode = 512 // with its type and its field
+	n := int64(perNode)
+	leaves := int64(0)
+	for _, c := range f.columns {
+		n += perNode * c.nodes()
+		leaves += int64(len(c.leaves()))
+	}
+	for key, value := range f.metadata {
+		n += int64(64 + len(key) + len(value))
+	}
+	return n + int64(len(f.groups))*(int64(unsafe.Sizeof(rowGroup{}))+leaves*int64(unsafe.Sizeof(chunk{})))
 }
 
 // Bytes is the stored size of a column in a row group.

@@ -42,6 +42,15 @@ func (n *node) leaves() []*node {
 	return all
 }
 
+// nodes is the number of nodes from n on downwards.
+func (n *node) nodes() int64 {
+	count := int64(1)
+	for _, c := range n.children {
+		count += c.nodes()
+	}
+	return count
+}
+
 type nodeKind int
 
 const (

@@ -12,7 +12,7 @@ import (
 	"github.com/flightd/flightd/internal/fault"
 )
 
-// convert gives an array a wider type, for the pairs of converts. It fails for a time that the finer unit cannot hold.
+// convert gives an array the type that wider found for it. It fails for a time that the finer unit cannot hold.
 // The values are copied; text and validity may be shared with the array.
 func convert(a arrow.Array, to arrow.DataType) (arrow.Array, error) {
 	switch a := a.(type) {
@@ -24,6 +24,8 @@ func convert(a arrow.Array, to arrow.DataType) (arrow.Array, error) {
 		return longOffsets(a, to, a.ValueOffsets()), nil
 	case *array.Binary:
 		return longOffsets(a, to, a.ValueOffsets()), nil
+	case *array.Struct, *array.List, *array.LargeList, *array.FixedSizeList, *array.Map:
+		return relabel(a, to), nil
 	}
 	values := integers(a)
 	if factor := perUnit(a.DataType(), to); factor > 1 {

@@ -13,11 +13,10 @@ import (
 	"github.com/flightd/flightd/internal/parquetio"
 )
 
-// Estimates of what a parsed footer holds in memory, and the bound on all that a store remembers.
+// The bound on all that a store remembers, and an estimate of what a file takes beside its footer.
 const (
-	footerBytes   = 64 << 20
-	bytesPerFile  = 4 << 10
-	bytesPerChunk = 512
+	footerBytes  = 64 << 20
+	bytesPerFile = 1 << 10
 )
 
 // footers remembers files by path, the most recently used up to a bound in bytes. An entry is used only for the very
@@ -77,8 +76,7 @@ func (c *footers) clear() {
 }
 
 func (f *file) cost() int64 {
-	chunks := int64(f.footer.RowGroups()) * int64(len(f.footer.Schema().Fields()))
-	return bytesPerFile + bytesPerChunk*chunks
+	return bytesPerFile + f.footer.Memory()
 }
 
 // open finds or reads the footers of a listing, several at once, in the order of the listing.

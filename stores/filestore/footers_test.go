@@ -69,7 +69,8 @@ func TestFootersAreRemembered(t *testing.T) {
 // What is remembered stays within its bound, and what was used last stays longest.
 func TestFootersAreBounded(t *testing.T) {
 	s := fill(t, 10)
-	s.footers.bound = 4 * bytesPerFile
+	s.footers.bound = 4 * files(t, s)[0].cost()
+	s.footers.clear()
 	all := files(t, s)
 	if n := s.footers.recent.Len(); n != 4 || len(s.footers.byPath) != 4 || s.footers.bytes > s.footers.bound {
 		t.Errorf("%d files, %d paths, %d bytes", n, len(s.footers.byPath), s.footers.bytes)

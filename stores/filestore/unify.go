@@ -90,7 +90,7 @@ func wider(a, b arrow.DataType) (arrow.DataType, bool) {
 	case converts(b, a):
 		return a, true
 	}
-	return nil, false
+	return sameShape(a, b)
 }
 
 // converts says whether every value of one type is one of another that is wider, and convert can make it so.

@@ -3,6 +3,7 @@ package filestore_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,9 +46,9 @@ func TestWiderTypes(t *testing.T) {
 		{f32, f64, `[0.5, null, "-Inf"]`, `[1]`, "0.5 (null) -Inf", 0, 0},
 		{text, largeText, `["", null, "é", "x"]`, `["y"]`, " (null) é x", 0, 0},
 		{arrow.BinaryTypes.Binary, arrow.BinaryTypes.LargeBinary, `["AA==", null]`, `["AQ=="]`, "AA== (null)", 0, 0},
-		{ms, us, `[-1, null, 1704067200123]`, `[0]`, "1969-12-31T23:59:59.999Z (null) 2024-01-01T00:00:00.123Z", -1000, 1704067200123000},
-		{us, ns, `[-1, null, 1704067200000001]`, `[0]`, "1969-12-31T23:59:59.999999Z (null) 2024-01-01T00:00:00.000001Z", -1000, 1704067200000001000},
-		{arrow.FixedWidthTypes.Time32ms, arrow.FixedWidthTypes.Time64us, `["12:00:00.5", null]`, `["00:00:00"]`, "12:00:00.5 (null)", 0, 0},
+		{ms, us, `[-1, null, 1704067200123]`, `[0]`, "1969-12-31 23:59:59.999Z (null) 2024-01-01 00:00:00.123Z", -1000, 1704067200123000},
+		{us, ns, `[-1, null, 1704067200000001]`, `[0]`, "1969-12-31 23:59:59.999999Z (null) 2024-01-01 00:00:00.000001Z", -1000, 1704067200000001000},
+		{arrow.FixedWidthTypes.Time32ms, arrow.FixedWidthTypes.Time64us, `["12:00:00.5", null]`, `["00:00:00"]`, "12:00:00.500000 (null)", 0, 0},
 	} {
 		for _, names := range [][2]string{{"a", "b"}, {"b", "a"}} {
 			root := t.TempDir()
@@ -80,6 +81,84 @@ func checkBounds(t *testing.T, table joins.Table, file string, lo, hi int64) {
 	}
 }
 
+func listOf(name string, element arrow.DataType, nullable bool) arrow.DataType {
+	return arrow.ListOfField(arrow.Field{Name: name, Type: element, Nullable: nullable})
+}
+
+// Lists whose elements have other names, and nested fields that may be null in one file alone, are one type.
+func TestNestedTypesOfManyWriters(t *testing.T) {
+	point := func(nullable bool) arrow.DataType {
+		return arrow.StructOf(arrow.Field{Name: "x", Type: f64, Nullable: nullable}, arrow.Field{Name: "tags", Type: listOf("item", text, nullable), Nullable: true})
+	}
+	items := arrow.MapOf(text, i64)
+	items.SetItemNullable(false)
+	for _, c := range []struct {
+		a, b   arrow.DataType
+		va, vb string
+		want   string
+	}{
+		{listOf("element", i64, false), listOf("item", i64, true), `[[1, 2], [], null]`, `[[null, 3], null]`, "[1,2] [] (null) [null,3] (null)"},
+		{listOf("array", point(false), false), listOf("element", point(true), true), `[[{"x": 1, "tags": ["a"]}], null]`, `[[null, {"x": null, "tags": [null]}]]`,
+			`[{"tags":["a"],"x":1}] (null) [null,{"tags":[null],"x":null}]`},
+		{point(false), point(true), `[{"x": 1, "tags": null}, null]`, `[{"x": null, "tags": ["b", null]}]`, `{"tags":null,"x":1} (null) {"tags":["b",null],"x":null}`},
+		{items, arrow.MapOf(text, i64), `[[{"key": "k", "value": 1}], null]`, `[[{"key": "l", "value": null}]]`, `[{"key":"k","value":1}] (null) [{"key":"l","value":null}]`},
+	} {
+		root := t.TempDir()
+		write(t, filepath.Join(root, "f", "a.parquet"), rec(t, col{"x", c.a, c.va}))
+		write(t, filepath.Join(root, "f", "b.parquet"), rec(t, col{"x", c.b, c.vb}))
+		s := open(t, root)
+		schema, rows, err := scanText(t, s, "f")
+		if got := strings.Join(rows, " "); err != nil || got != c.want {
+			t.Errorf("%s and %s: %v\n  got  %s\n  want %s", c.a, c.b, err, got, c.want)
+		}
+		if want := openTable(t, s, "f").Schema().Field(0).Type; err == nil && schema != "x:"+want.String() {
+			t.Errorf("%s and %s: %s, want %s", c.a, c.b, schema, want)
+		}
+	}
+}
+
+// The same nested columns from files that call the elements of lists item and element: rows of both can be put into one
+// column.
+func TestNestedFilesTogether(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"pyarrow_compliant_off.parquet", "pyarrow_nested.parquet"} {
+		data, err := os.ReadFile(filepath.Join("../../testdata/parquet", name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(root, name), data, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	table := openTable(t, open(t, root), ".")
+	for _, f := range table.Schema().Fields() {
+		var chunks []arrow.Array
+		var refs []joins.Ref
+		for part := range table.Parts() {
+			rec, err := table.(joins.Gatherer).Gather(t.Context(), part, []int64{0, 3, 5, 50, 119}, []string{f.Name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			chunks = append(chunks, rec.Column(0))
+			for i := range rec.NumRows() {
+				refs = append(refs, joins.Ref{Chunk: int32(part), Row: int32(i)})
+			}
+		}
+		taken, err := joins.Take(f.Type, chunks, refs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(chunks) != 2 || taken.Len() != 10 || !arrow.TypeEqual(taken.DataType(), f.Type) {
+			t.Fatalf("%s: %d chunks, %d rows of %s, want %s", f.Name, len(chunks), taken.Len(), taken.DataType(), f.Type)
+		}
+		for i := range 5 {
+			if a, b, want := taken.ValueStr(i), taken.ValueStr(i+5), chunks[1].ValueStr(i); a != want || b != want {
+				t.Errorf("%s: %s and %s, want %s", f.Name, a, b, want)
+			}
+		}
+	}
+}
+
 // Any other two types are an error that names the column, both types and both files.
 func TestTypesThatDiffer(t *testing.T) {
 	us := clock(arrow.Microsecond, "")
@@ -87,7 +166,9 @@ func TestTypesThatDiffer(t *testing.T) {
 		{i64, text}, {i64, f64}, {i32, f64}, {i64, u64}, {i32, u32}, {u64, i8}, {boolean, i8}, {date32, us}, {date32, text}, {us, i64},
 		{us, clock(arrow.Microsecond, "UTC")}, {clock(arrow.Millisecond, "UTC"), us}, {text, arrow.BinaryTypes.Binary},
 		{&arrow.Decimal128Type{Precision: 10, Scale: 2}, &arrow.Decimal128Type{Precision: 12, Scale: 2}},
-		{arrow.ListOf(i32), arrow.ListOf(i64)},
+		{listOf("element", i32, true), listOf("element", i64, true)}, {listOf("element", i64, true), i64},
+		{arrow.StructOf(arrow.Field{Name: "a", Type: i64, Nullable: true}), arrow.StructOf(arrow.Field{Name: "b", Type: i64, Nullable: true})},
+		{arrow.MapOf(text, i64), arrow.MapOf(text, i32)}, {arrow.MapOf(text, i64), arrow.MapOf(i64, i64)},
 	} {
 		root := t.TempDir()
 		write(t, filepath.Join(root, "f", "a.parquet"), rec(t, col{"k", i64, `[1]`}, col{"the column", c[0], `[null]`}))
