@@ -8,6 +8,8 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/flightd/flightd/internal/fault"
 )
 
 // column collects slots of a leaf's pages into an Arrow array.
@@ -16,6 +18,8 @@ type column interface {
 	append(g *page, lo, hi int) (int, error)
 	// pick takes single slots of a page, ascending; first is subtracted from each.
 	pick(g *page, slots []int64, first int64) error
+	// reserve makes room for so many slots.
+	reserve(n int)
 	// size is the number of bytes collected.
 	size() int
 	// finish returns what was collected and starts anew. The array uses the column's buffers: if they are to be used
@@ -23,7 +27,10 @@ type column interface {
 	finish(reuse bool) (arrow.Array, error)
 }
 
-// newColumn makes the column of a leaf. enough is the number of bytes of text after which append stops.
+// widthMax bounds the width of fixed byte strings: nulls take as much, and nothing in the file.
+const widthMax = 16 << 20
+
+// newColumn makes the column of a leaf. enough is the number of bytes of byte strings after which append stops.
 func newColumn(n *node, enough int) (column, error) {
 	switch t := n.typ.(type) {
 	case *arrow.NullType:
@@ -35,7 +42,10 @@ func newColumn(n *node, enough int) (column, error) {
 	case *arrow.LargeStringType, *arrow.LargeBinaryType:
 		return &texts[int64]{typ: t, enough: enough}, nil
 	case *arrow.FixedSizeBinaryType:
-		return &fixedBytes{typ: t, width: t.ByteWidth}, nil
+		if t.ByteWidth > widthMax {
+			return nil, fault.New(fault.Unimplemented, "values of %d bytes each; more than %d MiB cannot be read", t.ByteWidth, widthMax>>20)
+		}
+		return &fixedBytes{typ: t, width: t.ByteWidth, enough: enough}, nil
 	case arrow.FixedWidthDataType:
 		switch t.Bytes() {
 		case 1:
@@ -73,6 +83,8 @@ func (c *fixed[T]) extend(n int) []T {
 	c.values = slices.Grow(c.values, n)[:at+n]
 	return c.values[at:]
 }
+
+func (c *fixed[T]) reserve(n int) { c.values = slices.Grow(c.values, n) }
 
 func (c *fixed[T]) size() int {
 	var one T
@@ -215,14 +227,19 @@ func (c *bools) finish(reuse bool) (arrow.Array, error) {
 // fixedBytes is a column of byte strings of one width.
 type fixedBytes struct {
 	validity
-	typ   arrow.DataType
-	width int
-	data  []byte
+	typ    arrow.DataType
+	width  int
+	data   []byte
+	enough int // bytes
 }
+
+// reserve trusts the width, which the file says, only so far.
+func (c *fixedBytes) reserve(n int) { c.data = slices.Grow(c.data, min(n*c.width, 1<<20)) }
 
 func (c *fixedBytes) size() int { return len(c.data) }
 
 func (c *fixedBytes) append(g *page, lo, hi int) (int, error) {
+	hi = min(hi, lo+max(1, (c.enough-len(c.data))/c.width))
 	for slot := lo; slot < hi; slot++ {
 		c.add(g, slot)
 	}
@@ -230,6 +247,9 @@ func (c *fixedBytes) append(g *page, lo, hi int) (int, error) {
 }
 
 func (c *fixedBytes) pick(g *page, slots []int64, first int64) error {
+	if len(slots) > (textMax-len(c.data))/c.width {
+		return errTextMax
+	}
 	for _, slot := range slots {
 		c.add(g, int(slot-first))
 	}
@@ -260,6 +280,8 @@ func (c *fixedBytes) finish(reuse bool) (arrow.Array, error) {
 
 // nulls is a column that has a type but no values.
 type nulls struct{ rows int }
+
+func (c *nulls) reserve(int) {}
 
 func (c *nulls) size() int { return 0 }
 

@@ -202,7 +202,8 @@ func (f *File) checkChunk(rg int, leaf *node) error {
 	case c.elsewhere:
 		return fault.New(fault.Unimplemented, "its values are in another file, which cannot be read")
 	case !codecs[c.codec]:
-		return fault.New(fault.Unimplemented, "it is compressed with %s, which cannot be read; write it with snappy, zstd, lz4, gzip, brotli or none", c.codec)
+		return fault.New(fault.Unimplemented, "it is compressed with %s (%d), which cannot be read; write it with snappy, zstd, lz4, gzip, brotli or none",
+			c.codec, c.codec)
 	case c.physical != leaf.physical:
 		return fmt.Errorf("the column chunk has values of type %s where the schema says %s", c.physical, leaf.physical)
 	case c.values > 0 && (c.start < 4 || c.size < 0 || c.start > f.size-8 || c.size > f.size-8-c.start):

@@ -151,6 +151,7 @@ func (l *leafReader) advance() error {
 // read appends the next n rows of a flat leaf to a column, or fewer once the column has enough.
 func (l *leafReader) read(c column, n int) (int, error) {
 	done := 0
+	c.reserve(n)
 	for done < n {
 		if l.next == l.page.slots {
 			l.first += int64(l.page.slots)
@@ -182,6 +183,7 @@ func early(err error) error {
 // pick appends rows of a flat leaf, ascending, to a column. Pages without any are neither read, where it is known where
 // pages are, nor decompressed.
 func (l *leafReader) pick(c column, rows []int64) error {
+	c.reserve(len(rows))
 	for len(rows) > 0 {
 		if err := l.find(rows[0]); err != nil {
 			return err

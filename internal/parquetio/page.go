@@ -52,14 +52,6 @@ func (g *page) rank(slot int) int {
 
 var ones, zeros = []byte{1}, []byte{0}
 
-// text is the byte string at an index of the page.
-func (g *page) text(at int) []byte {
-	if g.indexes != nil {
-		at = int(g.indexes[at])
-	}
-	return g.values.text(at)
-}
-
 // rows is the number of rows that begin in the page.
 func (g *page) rows() int64 {
 	if g.reps == nil {
@@ -246,7 +238,7 @@ func (l *pageLoader) levelsV1(h *pageHeader, data []byte, n int, left int64) ([]
 
 func (l *pageLoader) prefixedLevels(into *[]byte, data []byte, enc format.Encoding, most, n int) ([]byte, error) {
 	if enc != format.RLE {
-		return nil, fault.New(fault.Unimplemented, "levels with the encoding %s, which cannot be read", enc)
+		return nil, fault.New(fault.Unimplemented, "levels with the encoding %s (%d), which cannot be read", enc, enc)
 	}
 	if len(data) < 4 {
 		return nil, errEnds

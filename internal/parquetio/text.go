@@ -16,7 +16,7 @@ import (
 // textMax bounds the text that is collected for one array: what offsets of four bytes can tell.
 const textMax = math.MaxInt32
 
-var errTextMax = fault.New(fault.Exhausted, "more than %d bytes of text in one stretch of rows", textMax)
+var errTextMax = fault.New(fault.Exhausted, "more than %d bytes of values in one stretch of rows", textMax)
 
 // texts is a column of strings or bytes with offsets of type O.
 type texts[O int32 | int64] struct {
@@ -25,98 +25,122 @@ type texts[O int32 | int64] struct {
 	data   []byte
 	ends   []O // the offsets, 0 first
 	enough int // bytes
+
+	picked []int32 // values of pick
+	marks  []byte
 }
 
 func isText(t arrow.DataType) bool { return t.ID() == arrow.STRING || t.ID() == arrow.LARGE_STRING }
 
+func (c *texts[O]) reserve(n int) { c.ends = slices.Grow(c.ends, n+1) }
+
 func (c *texts[O]) size() int { return len(c.data) + len(c.ends)*int(unsafe.Sizeof(O(0))) }
 
 func (c *texts[O]) append(g *page, lo, hi int) (int, error) {
-	first, from := c.begin(hi-lo), len(c.data)
-	at := g.rank(lo)
-	var err error
-	slot := lo
-	for ; slot < hi && len(c.data) < c.enough; slot++ {
-		if g.some != nil && g.some[slot] == 0 {
-			c.ends = append(c.ends, O(len(c.data)))
-			continue
+	from := len(c.data)
+	ends := c.extend(hi - lo)
+	first := g.rank(lo)
+	v, end, at, n := g.values, from, first, 0
+	for ; n < len(ends) && end < c.enough; n++ { // sizes first: then there is room for all, and it is known how many
+		if g.some == nil || g.some[lo+n] == 1 {
+			k := at
+			if g.indexes != nil {
+				k = int(g.indexes[at])
+			}
+			end += int(v.offsets[k+1] - v.offsets[k] - v.lead)
+			at++
 		}
-		if err = c.add(g, at); err != nil {
-			return 0, err
+		ends[n] = O(end)
+	}
+	c.ends = c.ends[:len(c.ends)-len(ends)+n]
+	data, err := c.room(end)
+	if err != nil {
+		return 0, err
+	}
+	pos := from
+	for k := first; k < at; k++ {
+		i := k
+		if g.indexes != nil {
+			i = int(g.indexes[k])
 		}
-		at++
+		pos += put(data[pos:], v, i)
 	}
 	if g.some == nil {
-		c.valid(slot - lo)
+		c.valid(n)
 	} else {
-		c.mark(g.some[lo:slot])
+		c.mark(g.some[lo : lo+n])
 	}
-	return slot - lo, c.check(g, first, from)
+	return n, c.check(g, len(c.ends)-n, from)
 }
 
 func (c *texts[O]) pick(g *page, slots []int64, first int64) error {
-	if err := c.reserve(g, slots, first); err != nil {
-		return err
+	from := len(c.data)
+	ends := c.extend(len(slots))
+	c.picked = slices.Grow(c.picked[:0], len(slots))
+	if c.marks = nil; g.some != nil {
+		c.marks = make([]byte, len(slots))
 	}
-	begin, from := c.begin(len(slots)), len(c.data)
-	var marks []byte
-	if g.some != nil {
-		marks = make([]byte, len(slots))
-	}
-	for i, slot := range slots {
+	v, end := g.values, from
+	for n, slot := range slots {
 		at := g.rank(int(slot - first))
 		if g.some != nil {
-			if marks[i] = g.some[slot-first]; marks[i] == 0 {
-				c.ends = append(c.ends, O(len(c.data)))
-				continue
+			c.marks[n] = g.some[slot-first]
+		}
+		if g.some == nil || c.marks[n] == 1 {
+			if g.indexes != nil {
+				at = int(g.indexes[at])
 			}
+			end += int(v.offsets[at+1] - v.offsets[at] - v.lead)
+			c.picked = append(c.picked, int32(at))
 		}
-		if err := c.add(g, at); err != nil {
-			return err
-		}
+		ends[n] = O(end)
+	}
+	data, err := c.room(end)
+	if err != nil {
+		return err
+	}
+	pos := from
+	for _, at := range c.picked {
+		pos += put(data[pos:], v, int(at))
 	}
 	if g.some == nil {
 		c.valid(len(slots))
 	} else {
-		c.mark(marks)
+		c.mark(c.marks)
 	}
-	return c.check(g, begin, from)
+	return c.check(g, len(c.ends)-len(slots), from)
 }
 
-// reserve makes room for the text of slots, so that it is copied only once.
-func (c *texts[O]) reserve(g *page, slots []int64, first int64) error {
-	size, seen, before := 0, g.seen, g.before
-	for _, slot := range slots {
-		if g.some != nil && g.some[slot-first] == 0 {
-			continue
-		}
-		size += len(g.text(g.rank(int(slot - first))))
-	}
-	if g.seen, g.before = seen, before; size > textMax-len(c.data) {
-		return errTextMax
-	}
-	c.data = slices.Grow(c.data, size)
-	return nil
-}
-
-// begin makes room for n offsets and returns how many there are.
-func (c *texts[O]) begin(n int) int {
+// extend makes room for n offsets, which are added, and returns them.
+func (c *texts[O]) extend(n int) []O {
 	if len(c.ends) == 0 {
 		c.ends = append(slices.Grow(c.ends, n+1), 0)
 	}
-	c.ends = slices.Grow(c.ends, n)
-	return len(c.ends)
+	at := len(c.ends)
+	c.ends = slices.Grow(c.ends, n)[:at+n]
+	return c.ends[at:]
 }
 
-// add appends the value at an index of the page.
-func (c *texts[O]) add(g *page, at int) error {
-	text := g.text(at)
-	if len(text) > textMax-len(c.data) {
-		return errTextMax
+// room makes the data end at an offset and returns it with a few bytes more, which put may write.
+func (c *texts[O]) room(end int) ([]byte, error) {
+	if end > textMax {
+		return nil, errTextMax
 	}
-	c.data = append(c.data, text...)
-	c.ends = append(c.ends, O(len(c.data)))
-	return nil
+	c.data = slices.Grow(c.data, end-len(c.data)+short)[:end]
+	return c.data[:end+short], nil
+}
+
+// short is the size of texts that are copied without a call.
+const short = 16
+
+// put copies the text at an index to the beginning of dst, which is longer than it by short, and returns its length.
+func put(dst []byte, v *values, i int) int {
+	lo, hi := int(v.offsets[i]+v.lead), int(v.offsets[i+1])
+	if raw := v.raw; hi-lo <= short && lo+short <= cap(raw) {
+		*(*[short]byte)(dst) = *(*[short]byte)(raw[lo : lo+short])
+		return hi - lo
+	}
+	return copy(dst, v.raw[lo:hi])
 }
 
 // check looks at the texts from the offset with the given number on, which begin at from.
@@ -136,7 +160,7 @@ func (c *texts[O]) check(g *page, first, from int) error {
 }
 
 func (c *texts[O]) finish(reuse bool) (arrow.Array, error) {
-	c.begin(0)
+	c.extend(0)
 	data, ends := c.data, c.ends
 	if c.rows != len(ends)-1 {
 		return nil, fmt.Errorf("%d texts in %d rows", len(ends)-1, c.rows)

@@ -114,7 +114,7 @@ func (s *scratch) decode(leaf *node, enc format.Encoding, data []byte, n int) (v
 			return s.splitStreams(data, n, width)
 		}
 	}
-	return values{}, fault.New(fault.Unimplemented, "values of type %s with the encoding %s, which cannot be read", leaf.physical, enc)
+	return values{}, fault.New(fault.Unimplemented, "values of type %s with the encoding %s (%d), which cannot be read", leaf.physical, enc, enc)
 }
 
 func (s *scratch) plainBools(data []byte, n int) (values, error) {
