@@ -11,7 +11,7 @@ import (
 // value too many.
 const slack = 64
 
-// Buffers of these sizes, in powers of two, are used again by later readers.
+// Buffers of these sizes, powers of two and the slack, are used again by later readers.
 const (
 	leastBuffer = 12 // 4 KiB
 	mostBuffer  = 22 // 4 MiB
@@ -20,10 +20,18 @@ const (
 var spare [mostBuffer + 1]sync.Pool
 
 // held is the memory that one reader has for pages. A file says how large its pages are, so there is a bound on it.
-type held struct{ bytes int64 }
+type held struct {
+	columns int // that are read at once
+	bytes   int64
+}
 
-// heldMax is the bound. Pages are at most pageMax large, and usually a thousandth of it.
-const heldMax = 1 << 30
+// The bound leaves every column what pages of the usual megabyte take, and all of them together room for large ones.
+const (
+	heldMax       = 1 << 30
+	heldPerColumn = 4 << 20
+)
+
+func (h *held) max() int64 { return heldMax + heldPerColumn*int64(h.columns) }
 
 // grow returns a buffer with room for n bytes and the slack, buf itself if it is large enough. The content is lost.
 func (h *held) grow(buf []byte, n int) ([]byte, error) {
@@ -31,13 +39,13 @@ func (h *held) grow(buf []byte, n int) ([]byte, error) {
 		return buf[:n], nil
 	}
 	h.drop(buf)
-	class := max(bits.Len(uint(n+slack-1)), leastBuffer)
+	class := max(bits.Len(uint(max(n, 1)-1)), leastBuffer)
 	size := n + slack
 	if class <= mostBuffer {
-		size = 1 << class
+		size = 1<<class + slack
 	}
-	if h.bytes+int64(size) > heldMax {
-		return nil, fault.New(fault.Exhausted, "the pages of the columns asked for take more than %d MiB at once; ask for fewer columns", heldMax>>20)
+	if h.bytes+int64(size) > h.max() {
+		return nil, fault.New(fault.Exhausted, "the pages of the columns asked for take more than %d MiB at once; ask for fewer columns", h.max()>>20)
 	}
 	h.bytes += int64(size)
 	if class <= mostBuffer {
@@ -54,7 +62,7 @@ func (h *held) drop(buf []byte) {
 		return
 	}
 	h.bytes -= int64(cap(buf))
-	if n := bits.Len(uint(cap(buf))) - 1; n <= mostBuffer && cap(buf) == 1<<n {
+	if n := bits.Len(uint(cap(buf)-slack)) - 1; n <= mostBuffer && cap(buf) == 1<<n+slack {
 		buf = buf[:cap(buf)]
 		spare[n].Put(&buf)
 	}

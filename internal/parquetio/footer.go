@@ -185,12 +185,12 @@ func (c *chunk) bound(leaf *node, s *statistics) {
 	if len(least) != width || len(most) != width {
 		return
 	}
-	c.bounded = true
 	if width == 4 {
 		c.least, c.most = int64(int32(binary.LittleEndian.Uint32(least))), int64(int32(binary.LittleEndian.Uint32(most)))
-		return
+	} else {
+		c.least, c.most = int64(binary.LittleEndian.Uint64(least)), int64(binary.LittleEndian.Uint64(most))
 	}
-	c.least, c.most = int64(binary.LittleEndian.Uint64(least)), int64(binary.LittleEndian.Uint64(most))
+	c.bounded = c.least <= c.most // otherwise they say nothing
 }
 
 // checkChunk refuses what cannot be read before a byte of it is.

@@ -281,6 +281,14 @@ func (l *pageLoader) levels(into *[]byte, data []byte, most, n int) error {
 	return nil
 }
 
+// zeroOrOne checks that levels, or booleans, of which so many are 1, are 0 otherwise: a run can claim any value.
+func zeroOrOne(values []byte, one int) error {
+	if one+bytes.Count(values, zeros) != len(values) {
+		return fmt.Errorf("a level or a boolean that is neither 0 nor 1")
+	}
+	return nil
+}
+
 // slots finds out which places of the leaf's array the n entries of the page make, and which of them have values.
 func (l *pageLoader) slots(n int) error {
 	g, leaf := &l.page, l.leaf
@@ -315,6 +323,7 @@ func (l *pageLoader) slots(n int) error {
 	}
 	if g.present = bytes.Count(some, ones); g.present < g.slots {
 		g.some = some
+		return zeroOrOne(some, g.present)
 	}
 	return nil
 }

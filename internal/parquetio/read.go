@@ -114,7 +114,7 @@ type columnReader struct {
 }
 
 func (f *File) open(rg int, columns []int, ahead int) (*reader, error) {
-	r := &reader{file: f, rg: rg}
+	r := &reader{file: f, rg: rg, held: held{columns: len(columns)}}
 	fields := make([]arrow.Field, len(columns))
 	enough := max(1<<20, batchBytes/max(1, len(columns)))
 	for i, c := range columns {

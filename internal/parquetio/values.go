@@ -1,6 +1,7 @@
 package parquetio
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -134,8 +135,10 @@ func (s *scratch) runBools(data []byte, n int) (values, error) {
 	if len(data) < 4 || uint64(binary.LittleEndian.Uint32(data)) > uint64(len(data)-4) {
 		return values{}, errEnds
 	}
-	err := s.held.levels(&s.raw, data[4:4+binary.LittleEndian.Uint32(data)], 1, n)
-	return values{n: n, raw: s.raw}, err
+	if err := s.held.levels(&s.raw, data[4:4+binary.LittleEndian.Uint32(data)], 1, n); err != nil {
+		return values{}, err
+	}
+	return values{n: n, raw: s.raw}, zeroOrOne(s.raw, bytes.Count(s.raw, ones))
 }
 
 // plainTexts finds the byte strings, each after its length in four bytes, where they are.
