@@ -216,6 +216,16 @@ func TestColumnsThatDiffer(t *testing.T) {
 	}
 }
 
+// A file with two columns of one name is refused: nobody could say which is meant.
+func TestColumnsOfOneName(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "f", "a.parquet"), rec(t, col{"x", i64, `[1]`}, col{"y", i64, `[2]`}, col{"x", text, `["z"]`}))
+	_, _, err := scanText(t, open(t, root), "f")
+	if !errors.Is(err, stores.ErrPrecondition) || !strings.Contains(err.Error(), `"x"`) || !strings.Contains(err.Error(), "f/a.parquet") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Parts are ordered by the time flightd wrote them, files from elsewhere first and by path (semantics P12).
 func TestOrderOfParts(t *testing.T) {
 	root := t.TempDir()
