@@ -57,7 +57,7 @@ func NewWriter(w io.Writer, schema *arrow.Schema, opt WriterOptions) (*Writer, e
 	if err != nil {
 		return nil, err
 	}
-	if err := file.AppendKeyValueMetadata("ARROW:schema", storedSchema(schema)); err != nil {
+	if err := file.AppendKeyValueMetadata(storedSchema, encodedSchema(schema)); err != nil {
 		return nil, err
 	}
 	for key, value := range opt.Metadata {
@@ -68,8 +68,8 @@ func NewWriter(w io.Writer, schema *arrow.Schema, opt WriterOptions) (*Writer, e
 	return &Writer{file, shown}, nil
 }
 
-// storedSchema is a schema as every Arrow reader looks for it in a file's metadata: an IPC stream without records.
-func storedSchema(schema *arrow.Schema) string {
+// encodedSchema is a schema as every Arrow reader looks for it in a file's metadata: an IPC stream without records.
+func encodedSchema(schema *arrow.Schema) string {
 	var stream bytes.Buffer
 	ipc.NewWriter(&stream, ipc.WithSchema(schema)).Close() //nolint:errcheck // a buffer takes everything
 	return base64.StdEncoding.EncodeToString(stream.Bytes())
