@@ -29,6 +29,9 @@ import (
 	"github.com/flightd/flightd/internal/fault"
 )
 
+// fieldCost is reserved for the structures of one field of the schema.
+const fieldCost = 512
+
 // Source hands out messages one by one: metadata without length prefix, and body. The bytes must not change later. The
 // end is io.EOF; other errors end the reading and reach the caller as they are.
 type Source interface {
@@ -45,7 +48,6 @@ type Budget interface {
 type Limits struct {
 	Message int64  // bytes of one message, as it came
 	Bytes   int64  // bytes of all messages, decompressed
-	Rows    int64  // rows of all record batches
 	Budget  Budget // asked for every byte that is kept
 }
 
@@ -59,7 +61,6 @@ type Reader struct {
 	dicts  map[int64]*dictionary
 
 	messages int
-	rows     int64
 	received int64 // bytes of messages
 	taken    int64 // bytes of messages and of what was made from them
 	copied   int64 // bytes copied to put dictionaries together
@@ -95,9 +96,11 @@ func (r *Reader) readSchema(m message) error {
 	}
 	d := schemaDecoder{dicts: map[int64]*dictionary{}}
 	var err error
-	r.schema, r.fields, err = d.decode(m.header)
+	if r.schema, r.fields, err = d.decode(m.header); err != nil {
+		return err
+	}
 	r.dicts = d.dicts
-	return err
+	return r.reserve(fieldCost*int64(d.fields) + int64(m.header.f.walked))
 }
 
 // Schema returns the schema of the records, with its metadata and that of the fields.
@@ -162,9 +165,6 @@ func (r *Reader) decode(m message, data []byte) (arrow.Record, error) {
 	b, err := r.newBatch(m, m.header, data)
 	if err != nil {
 		return nil, err
-	}
-	if r.rows += b.rows; r.lim.Rows > 0 && r.rows > r.lim.Rows {
-		return nil, fault.New(fault.Exhausted, "there are more than %d rows", r.lim.Rows)
 	}
 	columns := make([]arrow.Array, len(r.fields))
 	for i, f := range r.fields {

@@ -19,7 +19,7 @@ func ExampleNewReader() {
 	rec := sample(&testing.B{}, "trips", p.Int64, `[1, null, 3]`)
 	stream := write(&testing.B{}, []arrow.Record{rec})
 
-	r, err := NewReader(context.Background(), Bytes(stream), Limits{Message: 1 << 20, Rows: 100})
+	r, err := NewReader(context.Background(), Bytes(stream), Limits{Message: 1 << 20})
 	if err != nil {
 		fmt.Println(err)
 		return

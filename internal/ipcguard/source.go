@@ -14,11 +14,14 @@ const magic = "ARROW1"
 
 // Bytes is a source of the IPC stream that stands in memory. Records refer to it.
 func Bytes(stream []byte) Source {
-	return &encapsulated{take: func(n int64) ([]byte, error) {
-		got := stream[:min(n, int64(len(stream)))]
-		stream = stream[len(got):]
-		return short(got, n)
-	}}
+	return &encapsulated{
+		take: func(n int64) ([]byte, error) {
+			got := stream[:min(n, int64(len(stream)))]
+			stream = stream[len(got):]
+			return short(got, n)
+		},
+		left: func() int64 { return int64(len(stream)) },
+	}
 }
 
 // Stream is a source of an IPC stream that is read as it comes.
@@ -76,6 +79,7 @@ func footer(file io.ReadSeeker) (int64, error) {
 // encapsulated splits a stream into messages.
 type encapsulated struct {
 	take func(n int64) ([]byte, error) // the next n bytes; io.EOF if there are none, io.ErrUnexpectedEOF if fewer
+	left func() int64                  // bytes that are still to come; nil: nobody knows
 	n    int
 	done bool
 }
@@ -94,7 +98,10 @@ func (e *encapsulated) Next() (metadata, body []byte, err error) {
 	if err != nil {
 		return nil, nil, e.cut(err)
 	}
-	if size > maxMetadata {
+	switch {
+	case e.left != nil && size > e.left():
+		return nil, nil, e.cut(io.ErrUnexpectedEOF)
+	case size > maxMetadata:
 		return nil, nil, fault.New(fault.Exhausted, "Arrow message %d: its metadata has %d bytes, at most %d are read; is this Arrow IPC?", e.n, size, maxMetadata)
 	}
 	if metadata, err = e.take(size); err != nil {
@@ -133,7 +140,7 @@ func (e *encapsulated) length() (int64, error) {
 
 func (e *encapsulated) cut(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fault.New(fault.Invalid, "Arrow message %d: the stream ends in the middle of it", e.n)
+		return fault.New(fault.Invalid, "Arrow message %d: the stream ends in the middle of it; is this an Arrow IPC stream?", e.n)
 	}
 	return err
 }
