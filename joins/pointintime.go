@@ -260,7 +260,7 @@ func (c *call) emitRange(ctx context.Context, all rangeFeatures, lo, hi int, yie
 // emitPiece answers a run of neighbouring entity rows, the first of which is row first of the gathered range.
 func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all rangeFeatures, first int, perRow int64, yield func(arrow.Record) bool) error {
 	rows := int(piece.NumRows())
-	perRow += arrowsize.Record(piece) / int64(rows)
+	perRow += arrowsize.Rows(piece) / int64(rows)
 	step := int(min(maxBatchRows, max(1, batchBytes/perRow)))
 	for lo := 0; lo < rows; {
 		if err := ctx.Err(); err != nil {
