@@ -3,6 +3,7 @@ package flightsvc
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -12,22 +13,29 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/flightd/flightd/joins"
+	"github.com/flightd/flightd/stores"
 )
 
-// call is what one Flight call knows about itself: who asks, what its log line will say.
+// call is what one Flight call knows about itself: who asks, what it holds, what its log line will say. Only the
+// goroutine of its handler uses it.
 type call struct {
 	id     string
+	method string
 	caller string // subject of the client certificate; "": not known
 	kind   string // "historical", "latest", ...; empty until the ticket is read
 	views  []string
 	rows   int64
 	bytes  int64
-	memory *account
 	trace  *joins.Trace
+
+	memory *account
+	place  place
+	atEnd  []func() // what else is to be given back
 }
 
 type callKey struct{}
@@ -48,105 +56,99 @@ func callerOf(ctx context.Context) string {
 	return info.State.VerifiedChains[0][0].Subject.String()
 }
 
-// begin puts a call into the context, bounded by limits.query and by the life of the server.
-func (s *Server) begin(ctx context.Context) (context.Context, *call, context.CancelCauseFunc) {
-	c := &call{id: rand.Text()[:12], caller: callerOf(ctx), memory: s.memory.account(s.limits.QueueFor)}
+// run is the middleware of every Flight call. Its context is bounded by limits.query and by the life of the server.
+//
+// The work runs beside it, so that a call can be ended whose client neither reads nor writes: gRPC interrupts a blocked
+// Send or Recv only when the call itself has returned. The log line comes when the work is over.
+// What the work is given to end its own call from outside takes the reason.
+func (s *Server) run(ctx context.Context, method string, work func(ctx context.Context, end context.CancelCauseFunc) error) error {
+	c := &call{
+		id: rand.Text()[:12], method: method[strings.LastIndexByte(method, '/')+1:], caller: callerOf(ctx),
+		memory: s.memory.account(s.limits.QueueFor),
+	}
 	ctx, end := context.WithCancelCause(context.WithValue(ctx, callKey{}, c))
 	stopOnDrain := context.AfterFunc(s.lifetime, func() { end(context.Cause(s.lifetime)) })
 	overdue := time.AfterFunc(s.limits.Query, func() { end(errOverdue) })
-	return ctx, c, func(cause error) {
+	defer carry(ctx)()
+	start := time.Now()
+	done := make(chan error, 1)
+	s.handlers.Go(func() {
+		err := s.closing.Err()
+		if err != nil {
+			err = errDraining
+		} else {
+			err = contain(func() error { return work(ctx, end) })
+		}
+		answer := s.finish(ctx, c, start, err)
 		stopOnDrain()
 		overdue.Stop()
-		c.memory.close()
-		end(cause)
-	}
-}
-
-// unary is the middleware of the calls that answer with one message.
-func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (answer any, err error) {
-	if !isFlight(info.FullMethod) {
-		return handler(ctx, req)
-	}
-	start := time.Now()
-	ctx, c, end := s.begin(ctx)
-	defer end(nil)
-	err = contain(func() error {
-		answer, err = handler(ctx, req)
-		return err
+		c.close()
+		done <- answer
+		end(nil) // after the answer, which goes before a context that has ended
 	})
-	return answer, s.finish(ctx, c, info.FullMethod, start, err)
-}
-
-// stream is the middleware of the streaming calls. The handler runs beside it, so that a call whose client neither reads
-// nor writes can be ended: gRPC interrupts a blocked Send or Recv only when the call itself returns.
-func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if !isFlight(info.FullMethod) {
-		return handler(srv, ss)
-	}
-	start := time.Now()
-	ctx, c, end := s.begin(ss.Context())
-	done := make(chan error, 1)
-	s.handlers.Add(1)
-	go func() {
-		defer s.handlers.Done()
-		defer end(nil)
-		done <- contain(func() error { return handler(srv, &watched{ServerStream: ss, ctx: ctx, end: end, limits: s.limits}) })
-	}()
+	var err error
 	select {
-	case err := <-done:
-		return s.finish(ctx, c, info.FullMethod, start, err)
+	case err = <-done:
 	case <-ctx.Done():
+		select {
+		case err = <-done:
+		default:
+			err = toStatus(ctx, ctx.Err())
+		}
 	}
-	select { // most work notices the end of its context by itself
-	case err := <-done:
-		return s.finish(ctx, c, info.FullMethod, start, err)
-	case <-time.After(time.Second):
-		return s.finish(ctx, c, info.FullMethod, start, ctx.Err())
+	if status.Code(err) == codes.Unavailable {
+		_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", retryAfter)) // fails where the client is gone
+	}
+	return err
+}
+
+// retryAfter is what a refused client is asked to wait before it tries again, in milliseconds.
+const retryAfter = "1000"
+
+// sees notes the views of a request for the log.
+func (c *call) sees(r stores.Request) {
+	for _, v := range r.Views() {
+		c.views = append(c.views, v.Name)
 	}
 }
 
-// watched is a stream that ends its call when a message takes too long to come or to go.
-type watched struct {
-	grpc.ServerStream
-	ctx    context.Context
-	end    context.CancelCauseFunc
-	limits Limits
+// close gives back all that the call holds.
+func (c *call) close() {
+	c.place.leave()
+	for _, release := range c.atEnd {
+		release()
+	}
+	c.memory.close()
 }
 
-func (w *watched) Context() context.Context { return w.ctx }
-
-func (w *watched) SendMsg(m any) error {
-	timer := time.AfterFunc(w.limits.Stalled, func() { w.end(errStalled) })
-	defer timer.Stop()
-	return w.ServerStream.SendMsg(m)
+// panicked is a panic turned into an error. Its text is for the log.
+type panicked struct {
+	value any
+	stack []byte
 }
 
-func (w *watched) RecvMsg(m any) error {
-	timer := time.AfterFunc(uploadIdle, func() { w.end(errIdle) })
-	defer timer.Stop()
-	return w.ServerStream.RecvMsg(m)
-}
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // contain turns a panic into an error, so that one bad call does not end the calls of everybody else.
 func contain(work func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = &panicked{p, debug.Stack()}
 		}
 	}()
 	return work()
 }
 
 // finish turns a call's error into its status and writes its log line, the only one of a call.
-func (s *Server) finish(ctx context.Context, c *call, method string, start time.Time, err error) error {
-	st := toStatus(ctx, err)
-	code := status.Code(st)
+func (s *Server) finish(ctx context.Context, c *call, start time.Time, err error) error {
+	answer := toStatus(ctx, err)
+	code := status.Code(answer)
 	level := zerolog.InfoLevel
 	switch code {
 	case codes.Internal, codes.DataLoss:
 		level = zerolog.ErrorLevel
 	}
-	line := s.log.WithLevel(level).Str("id", c.id).Str("call", method[strings.LastIndexByte(method, '/')+1:]).
+	line := s.log.WithLevel(level).Str("id", c.id).Str("call", c.method).
 		Str("kind", c.kind).Strs("views", c.views).Int64("rows", c.rows).Int64("bytes", c.bytes).
 		Dur("ms", time.Since(start)).Int64("memory", c.memory.peak.Load()).Str("code", code.String())
 	if c.caller != "" {
@@ -157,14 +159,37 @@ func (s *Server) finish(ctx context.Context, c *call, method string, start time.
 	}
 	if err != nil {
 		line = line.Str("error", err.Error())
+		if hidden := concealed(err); hidden != "" {
+			line = line.Str("cause", hidden)
+		}
+	}
+	var bug *panicked
+	if errors.As(err, &bug) {
+		line = line.Str("stack", string(bug.stack))
 	}
 	line.Msg("call")
 	if code == codes.Internal {
 		return status.Errorf(code, "internal error; the server's log has the details under call id %s", c.id)
 	}
-	return st
+	return answer
 }
 
-func isFlight(method string) bool {
-	return strings.HasPrefix(method, "/arrow.flight.protocol.FlightService/")
+// concealed is what an error does not say and wraps all the same: it is not for clients.
+func concealed(err error) string {
+	text := err.Error()
+	for err != nil {
+		if !strings.Contains(text, err.Error()) {
+			return err.Error()
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			all := e.Unwrap()
+			err = all[len(all)-1]
+		default:
+			err = nil
+		}
+	}
+	return ""
 }

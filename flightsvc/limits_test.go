@@ -16,13 +16,11 @@ import (
 func TestGateBoundsRunningAndWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2)
-		var leaves []func()
-		for range 2 {
-			leave, err := g.enter(t.Context(), time.Second)
-			if err != nil {
+		places := make([]place, 2)
+		for i := range places {
+			if err := places[i].enter(t.Context(), g, time.Second); err != nil {
 				t.Fatal(err)
 			}
-			leaves = append(leaves, leave)
 		}
 		var refusedLate, waited sync.WaitGroup
 		for range 2 * queueFactor { // as many as may wait
@@ -30,7 +28,7 @@ func TestGateBoundsRunningAndWaiting(t *testing.T) {
 			waited.Go(func() {
 				defer refusedLate.Done()
 				start := time.Now()
-				if _, err := g.enter(t.Context(), 5*time.Second); !errors.Is(err, fault.Busy) {
+				if err := g.enter(t.Context(), 5*time.Second); !errors.Is(err, fault.Busy) {
 					t.Errorf("a waiting call got %v, want busy", err)
 				}
 				if d := time.Since(start); d != 5*time.Second {
@@ -40,13 +38,20 @@ func TestGateBoundsRunningAndWaiting(t *testing.T) {
 		}
 		synctest.Wait()
 		start := time.Now()
-		if _, err := g.enter(t.Context(), 5*time.Second); !errors.Is(err, fault.Busy) || time.Since(start) != 0 {
+		if err := g.enter(t.Context(), 5*time.Second); !errors.Is(err, fault.Busy) || time.Since(start) != 0 {
 			t.Errorf("with a full queue: %v after %s, want busy at once", err, time.Since(start))
 		}
 		waited.Wait()
-		leaves[0]()
-		if _, err := g.enter(t.Context(), time.Second); err != nil {
+		places[0].leave()
+		places[0].leave() // once is enough
+		if err := g.enter(t.Context(), time.Second); err != nil {
 			t.Errorf("after one left: %v", err)
+		}
+		if err := g.enter(t.Context(), time.Second); !errors.Is(err, fault.Busy) {
+			t.Errorf("after one left and one came: %v", err)
+		}
+		if err := places[1].enter(t.Context(), g, time.Second); err != nil {
+			t.Errorf("a place changed for another of the same gate: %v", err)
 		}
 	})
 }
@@ -85,39 +90,60 @@ func TestAccountTellsNeverFromNotNow(t *testing.T) {
 
 func TestStagingIsBoundedAndPrivate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		released := 0
+		p := newPool(1 << 20)
 		put := func(s *staging, caller string, bytes int64) (string, error) {
-			return s.add(&upload{caller: caller, bytes: bytes, schema: arrow.NewSchema(nil, nil), release: func() { released++ }})
+			u := &upload{caller: caller, bytes: bytes, schema: arrow.NewSchema(nil, nil), memory: p.account(time.Second)}
+			if err := u.memory.Reserve(t.Context(), bytes); err != nil {
+				t.Fatal(err)
+			}
+			id, err := s.add(u)
+			if err != nil {
+				u.memory.close()
+			}
+			return id, err
 		}
 		s := newStaging(Limits{Staged: 100, StagedFor: time.Minute})
 		id, err := put(s, "ann", 20)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.rows(id, "ann"); err != nil {
+		_, release, err := s.rows(id, "ann")
+		if err != nil {
 			t.Errorf("one's own rows: %v", err)
 		}
 		for _, other := range []string{"bob", ""} {
-			if _, err := s.rows(id, other); !errors.Is(err, fault.NotFound) {
+			if _, _, err := s.rows(id, other); !errors.Is(err, fault.NotFound) {
 				t.Errorf("rows of somebody else, asked for by %q: %v, want not found", other, err)
 			}
 		}
 		if _, err := put(s, "ann", 6); !errors.Is(err, fault.Exhausted) {
 			t.Errorf("over a caller's share: %v, want exhausted", err)
 		}
+		if _, err := put(s, "", 101); !errors.Is(err, fault.Exhausted) {
+			t.Errorf("more than the limit: %v, want exhausted", err)
+		}
 		if _, err := put(s, "", 80); err != nil {
 			t.Errorf("the rest: %v", err)
 		}
-		if _, err := put(s, "bob", 1); !errors.Is(err, fault.Busy) {
-			t.Errorf("others fill the limit: %v, want busy", err)
+		for _, caller := range []string{"bob", ""} { // nobody is told apart by having no name
+			if _, err := put(s, caller, 1); !errors.Is(err, fault.Busy) {
+				t.Errorf("%q, when others fill the limit: %v, want busy", caller, err)
+			}
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if _, err := s.rows(id, "ann"); !errors.Is(err, fault.NotFound) {
+		if _, _, err := s.rows(id, "ann"); !errors.Is(err, fault.NotFound) {
 			t.Errorf("expired rows: %v, want not found", err)
 		}
-		if released != 2 || s.bytes != 0 || len(s.byCaller) != 0 {
-			t.Errorf("after expiry %d of 2 uploads are released, %d bytes staged, %d callers", released, s.bytes, len(s.byCaller))
+		if s.bytes != 0 || len(s.byCaller) != 0 {
+			t.Errorf("after expiry %d bytes are staged, of %d callers", s.bytes, len(s.byCaller))
+		}
+		if n := p.inUse.Load(); n != 20 {
+			t.Errorf("%d bytes of memory are taken while a call uses 20 that have expired", n)
+		}
+		release()
+		if n := p.inUse.Load(); n != 0 {
+			t.Errorf("%d bytes of memory are taken in the end", n)
 		}
 	})
 }

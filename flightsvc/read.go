@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/flight"
 
 	"github.com/flightd/flightd/internal/fault"
@@ -16,15 +18,13 @@ import (
 // DoGet streams the answer to a ticket.
 func (s *Server) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetServer) error {
 	ctx := stream.Context()
-	t, err := parse(tickets.DoGet, ticket.GetTicket())
+	t, err := parse(ctx, tickets.DoGet, ticket.GetTicket())
 	if err != nil {
 		return err
 	}
-	leave, err := s.reads.enter(ctx, queueForReads)
-	if err != nil {
+	if err := callOf(ctx).place.enter(ctx, s.reads, queueForReads); err != nil {
 		return err
 	}
-	defer leave()
 	entities, err := s.entityRows(ctx, t)
 	if err != nil {
 		return err
@@ -32,31 +32,48 @@ func (s *Server) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetS
 	return s.answer(ctx, t, entities, stream)
 }
 
-// DoExchange streams the answer to a command whose entity rows, if it needs any, are streamed in.
+// DoExchange streams the answer to a command whose entity rows are streamed in. It has a place among the uploads while
+// they come, and among the retrievals from then on.
 func (s *Server) DoExchange(stream flight.FlightService_DoExchangeServer) error {
 	ctx := stream.Context()
+	c := callOf(ctx)
+	if err := c.place.enter(ctx, s.uploads, s.limits.QueueFor); err != nil {
+		return err
+	}
 	up := &incoming{stream: stream}
 	descriptor, err := up.descriptor()
 	if err != nil {
 		return err
 	}
-	t, err := parseDescriptor(tickets.DoExchange, descriptor)
+	t, err := parseDescriptor(ctx, tickets.DoExchange, descriptor)
 	if err != nil {
 		return err
 	}
-	leave, err := s.reads.enter(ctx, s.limits.QueueFor)
+	entities, err := s.streamed(ctx, up, c.memory)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	entities, err := s.entityRows(ctx, t)
-	if err == nil && entities == nil && needsRows(t) {
-		entities, err = s.receive(ctx, up, callOf(ctx).memory)
-	}
-	if err != nil {
-		return err
-	}
+	entities.Records = whole(entities.Records, func() error { return c.place.enter(ctx, s.reads, s.limits.QueueFor) })
 	return s.answer(ctx, t, entities, stream)
+}
+
+// whole collects records to the last one, calls then, and only then hands them on.
+func whole(records iter.Seq2[arrow.Record, error], then func() error) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		var all []arrow.Record
+		for rec, err := range records {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			all = append(all, rec)
+		}
+		if err := then(); err != nil {
+			yield(nil, err)
+			return
+		}
+		sequence(all)(yield)
+	}
 }
 
 // answer is the way of every read: names to a request, the request to a job, the job's records to the stream.
@@ -67,8 +84,8 @@ func (s *Server) answer(ctx context.Context, t *tickets.Ticket, entities *stores
 		return err
 	}
 	c.trace = job.Trace
-	a := newAnswer(out, job.Schema())
-	err = a.stream(job.Records(ctx), func() []byte { return reportJSON(job.Report) })
+	a := newAnswer(out, job.Schema(), c.memory)
+	err = a.stream(ctx, job.Records(ctx), func() []byte { return reportJSON(job.Report) })
 	c.rows, c.bytes = a.rows, a.bytes
 	return err
 }
@@ -76,7 +93,6 @@ func (s *Server) answer(ctx context.Context, t *tickets.Ticket, entities *stores
 // plan resolves and plans a ticket against the catalog of this moment.
 func (s *Server) plan(ctx context.Context, t *tickets.Ticket, entities *stores.Rows) (*stores.RetrievalJob, error) {
 	c := callOf(ctx)
-	c.kind = t.Kind()
 	catalog, err := s.catalog(ctx)
 	if err != nil {
 		return nil, err
@@ -85,9 +101,7 @@ func (s *Server) plan(ctx context.Context, t *tickets.Ticket, entities *stores.R
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range request.Views() {
-		c.views = append(c.views, v.Name)
-	}
+	c.sees(request)
 	return stores.Plan(ctx, request, stores.Options{Budget: c.memory, EntityRows: s.limits.EntityRows})
 }
 
@@ -98,7 +112,12 @@ func (s *Server) entityRows(ctx context.Context, t *tickets.Ticket) (*stores.Row
 	case h == nil:
 		return nil, nil
 	case h.EntityRowsID != "":
-		return s.staging.rows(h.EntityRowsID, callOf(ctx).caller)
+		c := callOf(ctx)
+		rows, release, err := s.staging.rows(h.EntityRowsID, c.caller)
+		if err == nil {
+			c.atEnd = append(c.atEnd, release)
+		}
+		return rows, err
 	case h.EntityRows != nil:
 		return s.inline(ctx, h.EntityRows)
 	}
@@ -112,24 +131,33 @@ func needsRows(t *tickets.Ticket) bool {
 }
 
 // parse reads a ticket or command. Feast's commands are recognised, so that their sender learns what is missing.
-func parse(call tickets.Call, data []byte) (*tickets.Ticket, error) {
+func parse(ctx context.Context, call tickets.Call, data []byte) (*tickets.Ticket, error) {
+	c := callOf(ctx)
+	if err := c.memory.Reserve(ctx, 2*int64(len(data))); err != nil { // as it came, and as it is read
+		return nil, err
+	}
 	t, err := tickets.ParseCommand(call, data)
-	return t, ticketError(err)
+	if err != nil {
+		return nil, ticketError(err)
+	}
+	c.kind = t.Kind()
+	return t, nil
 }
 
-func parseDescriptor(call tickets.Call, d *flight.FlightDescriptor) (*tickets.Ticket, error) {
-	if d.GetType() == flight.DescriptorPATH {
-		t, err := tickets.ParsePath(call, d.GetPath())
-		return t, ticketError(err)
+func parseDescriptor(ctx context.Context, call tickets.Call, d *flight.FlightDescriptor) (*tickets.Ticket, error) {
+	if d.GetType() != flight.DescriptorPATH {
+		return parse(ctx, call, d.GetCmd())
 	}
-	return parse(call, d.GetCmd())
+	t, err := tickets.ParsePath(call, d.GetPath())
+	if err != nil {
+		return nil, ticketError(err)
+	}
+	callOf(ctx).kind = t.Kind()
+	return t, nil
 }
 
 func ticketError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, tickets.ErrFeast):
+	if errors.Is(err, tickets.ErrFeast) {
 		return fault.New(fault.Unimplemented, "%w; Feast clients are not served yet", err)
 	}
 	return fault.New(fault.Invalid, "%w", err)

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/flight"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/flightd/flightd/internal/arrowsize"
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/internal/ipcguard"
 	"github.com/flightd/flightd/stores"
@@ -42,53 +42,56 @@ func (in *incoming) descriptor() (*flight.FlightDescriptor, error) {
 	return msg.FlightDescriptor, nil
 }
 
-// Next returns the next message with data. pyarrow repeats the descriptor with the schema; another one is refused.
+// Next returns the next message with data. Others may come at any time, with metadata alone or the descriptor once more,
+// as pyarrow sends it with the schema. Another descriptor, and data without a header that says what it is, are refused.
 func (in *incoming) Next() (header, body []byte, err error) {
 	msg := in.first
 	for {
-		if msg != nil && len(msg.GetDataHeader()) > 0 {
+		switch d := msg.GetFlightDescriptor(); {
+		case d != nil && !proto.Equal(d, in.first.FlightDescriptor):
+			return nil, nil, fault.New(fault.Invalid, "the stream has a second flight descriptor that differs from its first")
+		case len(msg.GetDataHeader()) > 0:
 			if msg == in.first {
-				in.first = &flight.FlightData{FlightDescriptor: msg.FlightDescriptor}
+				in.first = &flight.FlightData{FlightDescriptor: d} // it is not to be read again
 			}
 			return msg.DataHeader, msg.DataBody, nil
+		case len(msg.GetDataBody()) > 0:
+			return nil, nil, fault.New(fault.Invalid, "a message of the stream has a body of %d bytes and no header", len(msg.DataBody))
 		}
 		if msg, err = in.stream.Recv(); err != nil {
 			return nil, nil, err
 		}
-		if d := msg.GetFlightDescriptor(); d != nil && !proto.Equal(d, in.first.FlightDescriptor) {
-			return nil, nil, fault.New(fault.Invalid, "the stream has a second flight descriptor that differs from its first")
-		}
 	}
 }
 
-// receive opens the stream of entity rows that follows a descriptor. A client that closes its side without a schema has
-// sent no entity rows, which is not the same as a table of zero rows.
-func (s *Server) receive(ctx context.Context, up *incoming, memory *account) (*stores.Rows, error) {
+// streamed opens the entity rows that follow a descriptor. A client that closes its side without a schema has sent no
+// entity rows, which is not the same as a table of zero rows.
+func (s *Server) streamed(ctx context.Context, up *incoming, memory *account) (*stores.Rows, error) {
 	r, err := ipcguard.NewReader(ctx, up, s.guard(memory))
 	if err == io.EOF {
-		return nil, fault.New(fault.Invalid, "historical: no entity rows came; give entity_rows, entity_rows_id, or end "+
-			"(and start) in the command, or stream them")
+		return nil, fault.New(fault.Invalid, "no entity rows came: the stream ended without a schema")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &stores.Rows{Schema: r.Schema(), Len: -1, Records: r.Records()}, nil
+	return &stores.Rows{Schema: r.Schema(), Len: -1, Records: s.bounded(r.Records())}, nil
 }
 
 // inline reads entity rows that stand in the ticket itself.
 func (s *Server) inline(ctx context.Context, stream []byte) (*stores.Rows, error) {
+	const key = "historical.entity_rows"
 	r, err := ipcguard.NewReader(ctx, ipcguard.Bytes(stream), s.guard(callOf(ctx).memory))
 	if err == io.EOF {
-		return nil, fault.New(fault.Invalid, "historical.entity_rows: the Arrow IPC stream is empty")
+		return nil, fault.New(fault.Invalid, "%s: the Arrow IPC stream is empty", key)
 	}
 	if err != nil {
-		return nil, err
+		return nil, within(key, err)
 	}
 	var records []arrow.Record
 	var rows int64
-	for rec, err := range r.Records() {
+	for rec, err := range s.bounded(r.Records()) {
 		if err != nil {
-			return nil, err
+			return nil, within(key, err)
 		}
 		records = append(records, rec)
 		rows += rec.NumRows()
@@ -96,32 +99,55 @@ func (s *Server) inline(ctx context.Context, stream []byte) (*stores.Rows, error
 	return &stores.Rows{Schema: r.Schema(), Len: rows, Records: sequence(records)}, nil
 }
 
+// within says where in a ticket an error was. It stays of its kind.
+func within(key string, err error) error {
+	if fault.IsContext(err) {
+		return err
+	}
+	return fault.New(fault.KindOf(err), "%s: %w", key, err)
+}
+
 func (s *Server) guard(memory *account) ipcguard.Limits {
-	return ipcguard.Limits{Message: s.limits.Message, Rows: s.limits.EntityRows, Budget: memory}
+	return ipcguard.Limits{Message: s.messageLimit().bytes, Budget: memory}
+}
+
+// bounded ends the stream of entity rows with an error when there are too many.
+func (s *Server) bounded(records iter.Seq2[arrow.Record, error]) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		var rows int64
+		for rec, err := range records {
+			if err == nil {
+				if rows += rec.NumRows(); rows > s.limits.EntityRows {
+					rec, err = nil, fault.New(fault.Exhausted, "more than %d entity rows in one request (limits.entity_rows); "+
+						"send them in several requests, or raise the limit", s.limits.EntityRows)
+				}
+			}
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // DoPut takes entity rows to be staged. Writes of features and logs are not there yet.
 func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 	ctx := stream.Context()
 	c := callOf(ctx)
+	if err := c.place.enter(ctx, s.uploads, s.limits.QueueFor); err != nil {
+		return err
+	}
 	up := &incoming{stream: stream}
 	descriptor, err := up.descriptor()
 	if err != nil {
 		return err
 	}
-	t, err := parseDescriptor(tickets.DoPut, descriptor)
+	t, err := parseDescriptor(ctx, tickets.DoPut, descriptor)
 	if err != nil {
 		return err
 	}
-	c.kind = t.Kind()
 	if t.EntityRows == nil {
 		return fault.New(fault.Unimplemented, "DoPut of %q is not there yet; only entity_rows can be put", t.Kind())
 	}
-	leave, err := s.uploads.enter(ctx, s.limits.QueueFor)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	id, u, err := s.stage(ctx, up)
 	if err != nil {
 		return err
@@ -136,33 +162,4 @@ func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 		return err
 	}
 	return stream.Send(&flight.PutResult{AppMetadata: metadata})
-}
-
-// stage receives entity rows and keeps them. The memory of staged rows is held by an account of their own, which lives
-// as long as they do.
-func (s *Server) stage(ctx context.Context, up *incoming) (string, *upload, error) {
-	account := s.memory.account(s.limits.QueueFor)
-	rows, err := s.receive(ctx, up, account)
-	if err != nil {
-		account.close()
-		return "", nil, err
-	}
-	u := &upload{caller: callOf(ctx).caller, schema: rows.Schema, release: account.close}
-	for rec, err := range rows.Records {
-		if err == nil {
-			u.records = append(u.records, rec)
-			u.rows += rec.NumRows()
-			u.bytes += arrowsize.Record(rec)
-			err = s.staging.room(u.caller, u.bytes)
-		}
-		if err != nil {
-			account.close()
-			return "", nil, err
-		}
-	}
-	id, err := s.staging.add(u)
-	if err != nil {
-		account.close()
-	}
-	return id, u, err
 }

@@ -1,8 +1,10 @@
 package flightsvc
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -34,7 +36,7 @@ func TestPiecesHaveBatchSize(t *testing.T) {
 	for _, c := range []struct{ rows, width int }{{0, 0}, {1, 0}, {200_000, 0}, {100_000, 100}, {10, 1 << 20}, {3, 6 << 20}} {
 		rec := strs(c.rows, c.width)
 		var next int64
-		for piece := range pieces(rec) {
+		for piece := range pieces(rec, arrowsize.Rows(rec)) {
 			n, size := piece.NumRows(), arrowsize.Record(piece)
 			if n > maxBatchRows || size > maxBatchBytes && n > 1 {
 				t.Errorf("%d rows of %d bytes: a piece has %d rows and %d bytes", c.rows, c.width, n, size)
@@ -53,20 +55,25 @@ func TestPiecesHaveBatchSize(t *testing.T) {
 }
 
 func TestAnswerMetadataTravelsWithTheLastBatch(t *testing.T) {
+	report := func() []byte { return []byte("{}") }
+	none := func() []byte { return nil }
+	large := strs(40_000, 1)
 	for _, c := range []struct {
 		name    string
 		records []arrow.Record
 		last    func() []byte
 		want    []int // metadata bytes of each message, the schema first
 	}{
-		{"no rows, no report", nil, nil, []int{0}},
-		{"no rows, report", nil, func() []byte { return []byte("{}") }, []int{0, 2}},
-		{"rows", []arrow.Record{strs(3, 1), strs(2, 1)}, nil, []int{0, 0, 0}},
-		{"rows and report", []arrow.Record{strs(3, 1), strs(2, 1)}, func() []byte { return []byte("{}") }, []int{0, 0, 2}},
+		{"no rows, no report", nil, none, []int{0}},
+		{"no rows, report", nil, report, []int{0, 2}},
+		{"rows", []arrow.Record{large, large}, none, []int{0, 0, 0}},
+		{"rows and report", []arrow.Record{large, large}, report, []int{0, 0, 2}},
+		{"few rows and report", []arrow.Record{strs(3, 1), strs(0, 1), strs(2, 1)}, report, []int{0, 2}},
 	} {
 		out := new(sink)
-		a := newAnswer(out, strs(0, 0).Schema())
-		if err := a.stream(sequence(c.records), c.last); err != nil {
+		pool := newPool(1 << 30)
+		a := newAnswer(out, strs(0, 0).Schema(), pool.account(time.Second))
+		if err := a.stream(t.Context(), sequence(c.records), c.last); err != nil {
 			t.Fatal(err)
 		}
 		var got []int
@@ -76,13 +83,11 @@ func TestAnswerMetadataTravelsWithTheLastBatch(t *testing.T) {
 				t.Errorf("%s: a message without a header, at which pyarrow would stop reading", c.name)
 			}
 		}
-		if len(got) != len(c.want) {
-			t.Fatalf("%s: metadata %v, want %v", c.name, got, c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: metadata %v, want %v", c.name, got, c.want)
 		}
-		for i := range got {
-			if got[i] != c.want[i] {
-				t.Errorf("%s: metadata %v, want %v", c.name, got, c.want)
-			}
+		if pool.inUse.Load() != 0 {
+			t.Errorf("%s: %d bytes are still taken", c.name, pool.inUse.Load())
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/stores"
 )
 
@@ -42,13 +44,19 @@ type Server struct {
 	grace    time.Duration
 	grpc     *grpc.Server
 	health   *health.Server
+	arrivals *arrivals
 	memory   *pool
-	reads    *gate
-	uploads  *gate
+	reads    *gate // retrievals
+	uploads  *gate // calls that receive entity rows
+	plans    *gate // calls that only look at sources
 	staging  *staging
 	handlers sync.WaitGroup
+
+	closing  context.Context // ends when no more calls are taken
+	close    context.CancelFunc
 	lifetime context.Context // ends when running calls must end
 	end      context.CancelCauseFunc
+	shutdown sync.Once
 }
 
 // New makes a server. It fails if the TLS files cannot be used.
@@ -57,36 +65,42 @@ func New(opt Options) (*Server, error) {
 	s := &Server{
 		catalog: opt.Catalog, limits: limits, log: opt.Log, grace: opt.ShutdownTimeout,
 		health: health.NewServer(), memory: newPool(limits.Memory),
-		reads: newGate(limits.Concurrent), uploads: newGate(limits.Concurrent),
+		arrivals: newArrivals(max(limits.Memory/2, 4*ticketBytes)),
+		reads:    newGate(limits.Concurrent), uploads: newGate(limits.Concurrent), plans: newGate(limits.Concurrent),
 		staging: newStaging(limits),
 	}
 	setDefault(&s.grace, 30*time.Second)
+	s.closing, s.close = context.WithCancel(context.Background())
 	s.lifetime, s.end = context.WithCancelCause(context.Background())
 	options := s.grpcOptions()
 	if opt.TLS != nil {
-		config, err := opt.TLS.load()
+		config, err := opt.TLS.load(opt.Log)
 		if err != nil {
 			return nil, err
 		}
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
 	}
 	s.grpc = grpc.NewServer(options...)
-	flight.RegisterFlightServiceServer(s.grpc, s)
+	s.grpc.RegisterService(s.serviceDesc(), s)
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	return s, nil
 }
 
-// grpcOptions are the settings of the transport. The buffer sizes are those that measured best on loopback.
+// streamWindow is how much a client may send before anybody waits for it.
+const streamWindow = 1 << 20
+
+// grpcOptions are the settings of the transport. The buffer sizes are those that measured best on loopback. Messages may
+// have any size as far as gRPC is concerned: arrivals knows better.
 func (s *Server) grpcOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
-		grpc.MaxRecvMsgSize(int(s.limits.Message)),
-		grpc.MaxSendMsgSize(1<<31 - 1),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(math.MaxInt32),
+		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.ReadBufferSize(128 << 10),
 		grpc.WriteBufferSize(128 << 10),
-		grpc.InitialWindowSize(1 << 20),
-		grpc.InitialConnWindowSize(4 << 20),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(4 * streamWindow),
 		grpc.MaxConcurrentStreams(64),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.MaxHeaderListSize(16 << 10),
@@ -104,11 +118,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	s.health.SetServingStatus("arrow.flight.protocol.FlightService", healthpb.HealthCheckResponse_SERVING)
 	failed := make(chan error, 1)
-	s.handlers.Add(1)
-	go func() {
-		defer s.handlers.Done()
-		failed <- s.grpc.Serve(l)
-	}()
+	s.handlers.Go(func() { failed <- s.grpc.Serve(s.arrivals.listen(l)) })
 	select {
 	case err := <-failed:
 		s.Stop()
@@ -118,23 +128,55 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	s.drain()
+	s.drain(s.grace)
 	return nil
-}
-
-func (s *Server) drain() {
-	s.health.Shutdown()
-	late := time.AfterFunc(s.grace, func() { s.end(errDraining) })
-	defer late.Stop()
-	s.grpc.GracefulStop()
-	s.Stop()
 }
 
 // Stop ends everything at once: running calls end as UNAVAILABLE. It may be called during a drain.
 func (s *Server) Stop() {
-	s.health.Shutdown()
+	s.close()
 	s.end(errDraining)
-	s.grpc.GracefulStop() // calls end by themselves now, each with a status that says why
-	s.handlers.Wait()
-	s.staging.clear()
+	s.drain(0)
+}
+
+// farewell is the time in which calls that were ended may tell their clients so. A client that does not read would
+// otherwise keep its connection, and the server, for ever.
+const farewell = time.Second
+
+// Handshake implements Flight's login. Who calls is known from the client certificate, if at all.
+func (s *Server) Handshake(flight.FlightService_HandshakeServer) error {
+	return fault.New(fault.Unimplemented, "there is no login here; call without one, with a client certificate if the server asks for it")
+}
+
+// drain takes no more calls, lets the running ones go on for a while, ends them, and waits until nothing is left.
+func (s *Server) drain(grace time.Duration) {
+	s.shutdown.Do(func() {
+		s.close()
+		s.health.Shutdown()
+		over := make(chan struct{})
+		s.handlers.Go(func() {
+			defer close(over)
+			s.grpc.GracefulStop()
+		})
+		if !wait(over, grace, s.lifetime.Done()) {
+			s.end(errDraining)
+			wait(over, farewell, nil)
+		}
+		s.grpc.Stop()
+		s.handlers.Wait()
+		s.staging.clear()
+	})
+}
+
+// wait reports whether something was over in time, and before it was interrupted.
+func wait(over <-chan struct{}, within time.Duration, interrupted <-chan struct{}) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-over:
+		return true
+	case <-timer.C:
+	case <-interrupted:
+	}
+	return false
 }

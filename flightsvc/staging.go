@@ -1,13 +1,13 @@
 package flightsvc
 
 import (
+	"context"
 	"crypto/rand"
 	"iter"
 	"sync"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/dustin/go-humanize"
 
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/stores"
@@ -26,7 +26,8 @@ type staging struct {
 	uploads  map[string]*upload
 }
 
-// upload is one set of staged rows.
+// upload is one set of staged rows. Its memory is held by an account of its own, which lives as long as the upload and
+// the calls that use it.
 type upload struct {
 	caller  string
 	schema  *arrow.Schema
@@ -35,11 +36,56 @@ type upload struct {
 	bytes   int64
 	expires time.Time
 	timer   *time.Timer
-	release func() // gives the memory back
+	memory  *account
+	users   int // calls that use it, and one for the staging itself; guarded by staging.mu
 }
+
+// uploadCost is what an upload takes beside its rows, so that uploads without rows are not free.
+const uploadCost = 4 << 10
 
 func newStaging(l Limits) *staging {
 	return &staging{limit: l.Staged, keep: l.StagedFor, byCaller: make(map[string]int64), uploads: make(map[string]*upload)}
+}
+
+// stage receives entity rows and keeps them.
+func (s *Server) stage(ctx context.Context, up *incoming) (id string, u *upload, err error) {
+	u = &upload{caller: callOf(ctx).caller, memory: s.memory.account(s.limits.QueueFor)}
+	kept := false
+	defer func() {
+		if !kept {
+			u.memory.close()
+		}
+	}()
+	if err := s.fill(ctx, u, up); err != nil {
+		return "", u, err
+	}
+	id, err = s.staging.add(u)
+	kept = err == nil
+	return id, u, err
+}
+
+// fill receives the rows of an upload.
+func (s *Server) fill(ctx context.Context, u *upload, up *incoming) error {
+	if err := u.memory.Reserve(ctx, uploadCost); err != nil {
+		return err
+	}
+	rows, err := s.streamed(ctx, up, u.memory)
+	if err != nil {
+		return err
+	}
+	u.schema = rows.Schema
+	for rec, err := range rows.Records {
+		if err != nil {
+			return err
+		}
+		u.records = append(u.records, rec)
+		u.rows += rec.NumRows()
+		if err := s.staging.room(u.caller, u.memory.held.Load()); err != nil {
+			return err
+		}
+	}
+	u.bytes = u.memory.held.Load()
+	return nil
 }
 
 // room reports whether bytes more of a caller would fit. It is asked while rows arrive, so that an upload which cannot
@@ -53,16 +99,19 @@ func (s *staging) room(caller string, bytes int64) error {
 func (s *staging) check(caller string, bytes int64) error {
 	share := s.limit
 	if caller != "" {
-		share /= serverClients
+		share /= callerShare
 	}
-	if held := s.byCaller[caller]; held+bytes > share {
+	held := int64(0) // callers that are not told apart do not answer for each other
+	if caller != "" {
+		held = s.byCaller[caller]
+	}
+	if held+bytes > share {
 		return fault.New(fault.Exhausted, "staged entity rows: %s beside %s already staged is over the limit of %s (limits.staged); "+
-			"send the rows by DoExchange, which stages nothing, or raise the limit",
-			humanize.IBytes(uint64(bytes)), humanize.IBytes(uint64(held)), humanize.IBytes(uint64(share)))
+			"send the rows by DoExchange, which stages nothing, or raise the limit", size(bytes), size(held), size(share))
 	}
 	if s.bytes+bytes > s.limit {
 		return fault.New(fault.Busy, "staged entity rows: other callers use up limits.staged (%s) at the moment; try again, "+
-			"or send the rows by DoExchange", humanize.IBytes(uint64(s.limit)))
+			"or send the rows by DoExchange", size(s.limit))
 	}
 	return nil
 }
@@ -75,6 +124,7 @@ func (s *staging) add(u *upload) (id string, err error) {
 		return "", err
 	}
 	id = rand.Text() // 130 random bits
+	u.users = 1
 	u.expires = time.Now().Add(s.keep)
 	u.timer = time.AfterFunc(s.keep, func() { s.remove(id) })
 	s.uploads[id] = u
@@ -83,23 +133,36 @@ func (s *staging) add(u *upload) (id string, err error) {
 	return id, nil
 }
 
-// rows returns staged rows as a stream that stays valid when they expire in the middle. Rows of somebody else are as
-// unknown as rows that never were.
-func (s *staging) rows(id, caller string) (*stores.Rows, error) {
+// rows returns staged rows as a stream that stays valid until they are released, even if they expire in the middle. Rows
+// of somebody else are as unknown as rows that never were.
+func (s *staging) rows(id, caller string) (rows *stores.Rows, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.uploads[id]
 	if u == nil || u.caller != caller {
-		return nil, fault.New(fault.NotFound, "no staged entity rows under this entity_rows_id; they are kept for %s "+
+		return nil, nil, fault.New(fault.NotFound, "no staged entity rows under this entity_rows_id; they are kept for %s "+
 			"(limits.staged_for) and only for the caller that staged them: stage them again", s.keep)
 	}
-	return &stores.Rows{Schema: u.schema, Len: u.rows, Records: sequence(u.records)}, nil
+	u.users++
+	return &stores.Rows{Schema: u.schema, Len: u.rows, Records: sequence(u.records)}, func() { s.drop(u) }, nil
+}
+
+// drop ends one use of an upload. The last one gives its memory back.
+func (s *staging) drop(u *upload) {
+	s.mu.Lock()
+	u.users--
+	last := u.users == 0
+	s.mu.Unlock()
+	if last {
+		u.memory.close()
+	}
 }
 
 func (s *staging) remove(id string) {
 	s.mu.Lock()
 	u := s.uploads[id]
 	if u != nil {
+		u.timer.Stop()
 		delete(s.uploads, id)
 		s.bytes -= u.bytes
 		if s.byCaller[u.caller] -= u.bytes; s.byCaller[u.caller] == 0 {
@@ -108,8 +171,7 @@ func (s *staging) remove(id string) {
 	}
 	s.mu.Unlock()
 	if u != nil {
-		u.timer.Stop()
-		u.release()
+		s.drop(u)
 	}
 }
 

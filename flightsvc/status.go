@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -11,15 +12,20 @@ import (
 	"github.com/flightd/flightd/internal/fault"
 )
 
-// maxMessage bounds the text of a status: clients limit a response's metadata to 8 KiB.
-const maxMessage = 4096
+// Bounds of the text of a status. It travels as metadata, of which clients take 8 KiB, and there most bytes beyond ASCII
+// become three.
+const (
+	maxMessage = 4096
+	maxEncoded = 6144
+)
 
-// Reasons for which the server itself ends a call's context. They are causes, so that a call which stops because of one
-// is told from a call whose client went away.
+// Reasons for which the server itself ends a call. They are causes of the context's end, so that a call which stops
+// because of one is told from a call whose client went away.
 var (
 	errDraining = fault.New(fault.Busy, "the server is shutting down; try again")
+	errCrowded  = fault.New(fault.Busy, "too many large messages are coming in at once (limits.memory); try again, or send smaller batches")
 	errOverdue  = errors.New("the call took longer than limits.query allows")
-	errIdle     = errors.New("no message came for longer than an open upload may be idle")
+	errIdle     = errors.New("no message came for longer than an open call may be silent (60 s)")
 	errStalled  = errors.New("the client did not read its answer for longer than limits.stalled allows")
 )
 
@@ -42,29 +48,32 @@ func toStatus(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if fault.IsContext(err) || status.Code(err) == codes.Canceled || status.Code(err) == codes.DeadlineExceeded {
-		return contextStatus(ctx, err)
-	}
-	if s, ok := status.FromError(err); ok {
-		return s.Err()
-	}
 	kind := fault.KindOf(err)
-	if kind == fault.Unknown {
-		return status.Error(codes.Internal, "internal error; the server's log has the details under the call's id")
+	interrupted := fault.IsContext(err) || status.Code(err) == codes.Canceled || status.Code(err) == codes.DeadlineExceeded
+	switch {
+	case interrupted && (kind == fault.Unknown || ctx.Err() != nil):
+		return contextStatus(ctx, err)
+	case kind != fault.Unknown: // also of a wait inside the call that was too long for a store
+		return status.Error(codeOf[kind], clip(err.Error()))
 	}
-	return status.Error(codeOf[kind], clip(err.Error()))
+	if s, ok := status.FromError(err); ok { // gRPC's own: it could not send or receive
+		return status.Error(s.Code(), clip(s.Message()))
+	}
+	return status.Error(codes.Internal, "internal error; the server's log has the details under the call's id")
 }
 
 // contextStatus tells why a context ended.
 func contextStatus(ctx context.Context, err error) error {
-	switch cause := context.Cause(ctx); {
+	cause := context.Cause(ctx)
+	if kind := fault.KindOf(cause); cause != nil && kind != fault.Unknown {
+		return status.Error(codeOf[kind], clip(cause.Error()))
+	}
+	switch {
 	case cause == nil: // a context inside the call ended, not the call's own
 		if errors.Is(err, context.DeadlineExceeded) {
 			return status.Error(codes.DeadlineExceeded, clip(err.Error()))
 		}
 		return status.Error(codes.Unavailable, "the work was interrupted; try again")
-	case errors.Is(cause, errDraining):
-		return status.Error(codes.Unavailable, errDraining.Error())
 	case errors.Is(cause, context.Canceled):
 		return status.Error(codes.Canceled, "the client cancelled the call")
 	case errors.Is(cause, context.DeadlineExceeded):
@@ -74,10 +83,19 @@ func contextStatus(ctx context.Context, err error) error {
 	}
 }
 
-func clip(s string) string {
-	s = strings.ToValidUTF8(s, "?")
-	if len(s) > maxMessage {
-		return strings.ToValidUTF8(s[:maxMessage], "") + "…"
+// clip makes text fit into a status.
+func clip(text string) string {
+	const ellipsis = "…"
+	text = strings.ToValidUTF8(text, "?")
+	encoded := 0
+	for i, r := range text {
+		n := utf8.RuneLen(r)
+		if encoded += n; r < ' ' || r > '~' || r == '%' {
+			encoded += 2 * n
+		}
+		if i+n > maxMessage || encoded > maxEncoded {
+			return strings.ToValidUTF8(text[:i-min(i, 3*len(ellipsis))], "") + ellipsis
+		}
 	}
-	return s
+	return text
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -59,6 +60,8 @@ func TestStatusOfEndedContexts(t *testing.T) {
 		{"over limits.query", ended(errOverdue), codes.DeadlineExceeded},
 		{"idle upload", ended(errIdle), codes.DeadlineExceeded},
 		{"stalled answer", ended(errStalled), codes.DeadlineExceeded},
+		{"no room for a message", ended(errCrowded), codes.Unavailable},
+		{"a message too large", ended(fault.New(fault.Exhausted, "x")), codes.ResourceExhausted},
 		{"an inner context", context.Background(), codes.Unavailable},
 	} {
 		if got := status.Code(toStatus(c.ctx, fmt.Errorf("read: %w", context.Canceled))); got != c.want {
@@ -67,10 +70,24 @@ func TestStatusOfEndedContexts(t *testing.T) {
 	}
 }
 
-// TestStatusTextIsClipped: clients limit the metadata of a response, in which the text travels.
+// TestStatusTextIsClipped: clients limit the metadata of a response, in which the text travels percent-encoded.
 func TestStatusTextIsClipped(t *testing.T) {
-	st := status.Convert(toStatus(context.Background(), fault.New(fault.Invalid, "%s\xff", strings.Repeat("ü", 10_000))))
-	if n := len(st.Message()); n > maxMessage+3 || n < maxMessage/2 {
-		t.Errorf("message of %d bytes", n)
+	for _, c := range []struct {
+		text  string
+		least int
+	}{
+		{strings.Repeat("x", 10_000), 4000}, {strings.Repeat("ü", 10_000), 2000}, {strings.Repeat("%", 10_000), 2000},
+		{strings.Repeat("𝄞\xff", 10_000), 1500}, {strings.Repeat("x", 4096), 4096}, {"\xff", 1},
+	} {
+		text := status.Convert(toStatus(context.Background(), fault.New(fault.Invalid, "%s", c.text))).Message()
+		encoded := 0
+		for _, b := range []byte(text) {
+			if encoded++; b < ' ' || b > '~' || b == '%' {
+				encoded += 2
+			}
+		}
+		if len(text) > 4096 || len(text) < c.least || encoded > maxEncoded+9 || !utf8.ValidString(text) {
+			t.Errorf("%d bytes of %.4q became %d, %d on the wire, valid: %t", len(c.text), c.text, len(text), encoded, utf8.ValidString(text))
+		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // TLSFiles are paths of PEM files. With ClientCA, clients must show a certificate that it signed.
@@ -19,15 +21,23 @@ const reloadEvery = time.Second
 // replaced before the other) is not taken: the last good one stays.
 type reloader struct {
 	files   TLSFiles
+	log     zerolog.Logger
 	mu      sync.Mutex
 	current *tls.Config
-	stamp   [3]time.Time // modification times of the files that current was made of
+	stamp   stamps // of the files that current was made of
+	refused stamps // of the files that were last found wanting
 	looked  time.Time
 }
 
+// stamps tell one state of the files from another: modification times and sizes.
+type stamps [3]struct {
+	modified time.Time
+	size     int64
+}
+
 // load reads the files, so that a mistake shows at the start, and follows their changes from then on.
-func (f TLSFiles) load() (*tls.Config, error) {
-	r := &reloader{files: f, stamp: f.stamps(), looked: time.Now()}
+func (f TLSFiles) load(log zerolog.Logger) (*tls.Config, error) {
+	r := &reloader{files: f, log: log, stamp: f.stamps(), looked: time.Now()}
 	var err error
 	if r.current, err = f.read(); err != nil {
 		return nil, err
@@ -41,21 +51,31 @@ func (r *reloader) get(*tls.ClientHelloInfo) (*tls.Config, error) {
 	if now := time.Now(); now.Sub(r.looked) >= reloadEvery {
 		r.looked = now
 		if stamp := r.files.stamps(); stamp != r.stamp {
-			if config, err := r.files.read(); err == nil {
-				r.current, r.stamp = config, stamp
-			}
+			r.reload(stamp)
 		}
 	}
 	return r.current, nil
 }
 
-func (f TLSFiles) stamps() (t [3]time.Time) {
+func (r *reloader) reload(stamp stamps) {
+	config, err := r.files.read()
+	switch {
+	case err == nil:
+		r.current, r.stamp = config, stamp
+		r.log.Info().Str("cert", r.files.Cert).Msg("the TLS files have changed and are in use")
+	case stamp != r.refused: // said once for each state of the files
+		r.refused = stamp
+		r.log.Warn().Str("error", err.Error()).Msg("the TLS files have changed and cannot be used; the former ones stay in use")
+	}
+}
+
+func (f TLSFiles) stamps() (s stamps) {
 	for i, name := range []string{f.Cert, f.Key, f.ClientCA} {
 		if info, err := os.Stat(name); err == nil {
-			t[i] = info.ModTime()
+			s[i].modified, s[i].size = info.ModTime(), info.Size()
 		}
 	}
-	return t
+	return s
 }
 
 func (f TLSFiles) read() (*tls.Config, error) {

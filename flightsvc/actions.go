@@ -1,0 +1,69 @@
+package flightsvc
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/apache/arrow/go/v15/arrow/flight"
+
+	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/internal/nearest"
+	"github.com/flightd/flightd/tickets"
+)
+
+// explainAction is the only action, until Feast's come.
+const explainAction = "flightd.explain"
+
+// ListActions lists what DoAction takes.
+func (s *Server) ListActions(_ *flight.Empty, stream flight.FlightService_ListActionsServer) error {
+	return stream.Send(&flight.ActionType{Type: explainAction,
+		Description: "Runs a ticket, throws the answer away, and returns as JSON what was read, what was skipped and how."})
+}
+
+// DoAction runs an action.
+func (s *Server) DoAction(action *flight.Action, stream flight.FlightService_DoActionServer) error {
+	if action.GetType() != explainAction {
+		return fault.New(fault.Unimplemented, "no action %s; there is %q", nearest.Quote(action.GetType()), explainAction)
+	}
+	body, err := s.explain(stream.Context(), action.GetBody())
+	if err != nil {
+		return err
+	}
+	return stream.Send(&flight.Result{Body: body})
+}
+
+// explain runs a request to its end, because what is skipped depends on what is in the rows.
+func (s *Server) explain(ctx context.Context, ticket []byte) ([]byte, error) {
+	t, err := parse(ctx, tickets.DoGet, ticket)
+	if err != nil {
+		return nil, err
+	}
+	if err := callOf(ctx).place.enter(ctx, s.reads, queueForReads); err != nil {
+		return nil, err
+	}
+	entities, err := s.entityRows(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	job, err := s.plan(ctx, t, entities)
+	if err != nil {
+		return nil, err
+	}
+	c := callOf(ctx)
+	c.trace = job.Trace
+	for rec, err := range job.Records(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		c.rows += rec.NumRows()
+	}
+	return json.Marshal(struct {
+		Plan         []string `json:"plan"`
+		Rows         int64    `json:"rows"`
+		PartsRead    int64    `json:"parts_read"`
+		PartsSkipped int64    `json:"parts_skipped"`
+		RowsRead     int64    `json:"rows_read"`
+		Fetched      int64    `json:"feature_rows_fetched"`
+		Memory       int64    `json:"memory_reserved_bytes"`
+	}{job.Trace.Plan, c.rows, job.Trace.PartsRead, job.Trace.PartsSkipped, job.Trace.RowsRead, job.Trace.Matched, c.memory.peak.Load()})
+}

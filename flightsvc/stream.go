@@ -1,0 +1,123 @@
+package flightsvc
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/flight/gen/flight"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/flightd/flightd/internal/fault"
+)
+
+// serviceDesc is Flight's service with its calls run by the middleware: those that answer with one message here, the
+// streaming ones by stream. gRPC's own interceptor of the former comes too late, when the request has been received.
+func (s *Server) serviceDesc() *grpc.ServiceDesc {
+	desc := flight.FlightService_ServiceDesc
+	desc.Methods = make([]grpc.MethodDesc, len(desc.Methods))
+	for i, m := range flight.FlightService_ServiceDesc.Methods {
+		desc.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: s.unary(desc.ServiceName, m)}
+	}
+	return &desc
+}
+
+func (s *Server) unary(service string, m grpc.MethodDesc) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		var answer any // written by the work, which may outlive a call that was ended
+		err := s.run(ctx, "/"+service+"/"+m.MethodName, func(ctx context.Context, end context.CancelCauseFunc) (err error) {
+			received := func(m any) error { return s.receive(ctx, end, s.ticketLimit(), dec, m) }
+			answer, err = m.Handler(srv, ctx, received, nil)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return answer, nil
+	}
+}
+
+// stream is the middleware of the streaming calls.
+func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if !isFlight(info.FullMethod) {
+		return s.watch(srv, ss, handler)
+	}
+	limit := s.ticketLimit()
+	if info.IsClientStream {
+		limit = s.messageLimit()
+	}
+	return s.run(ss.Context(), info.FullMethod, func(ctx context.Context, end context.CancelCauseFunc) error {
+		return handler(srv, &watched{ServerStream: ss, ctx: ctx, end: end, server: s, limit: limit})
+	})
+}
+
+// watched is a stream that ends its call when a message takes too long to come or to go, or is too large.
+type watched struct {
+	grpc.ServerStream
+	ctx    context.Context
+	end    context.CancelCauseFunc
+	server *Server
+	limit  messageLimit
+}
+
+func (w *watched) Context() context.Context { return w.ctx }
+
+func (w *watched) SendMsg(m any) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	timer := time.AfterFunc(w.server.limits.Stalled, func() { w.end(errStalled) })
+	defer timer.Stop()
+	return w.ServerStream.SendMsg(m)
+}
+
+func (w *watched) RecvMsg(m any) error {
+	return w.server.receive(w.ctx, w.end, w.limit, w.ServerStream.RecvMsg, m)
+}
+
+// receive gets one message, which ends the call if it is too large or does not come.
+func (s *Server) receive(ctx context.Context, end context.CancelCauseFunc, limit messageLimit, recv func(any) error, m any) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	in := &inbound{message: m}
+	coming := s.arrivals.expect(ctx, limit, end)
+	err := recv(in)
+	coming.came(in.size)
+	switch {
+	case err != nil && status.Code(err) == codes.Internal: // a message cut off, or not framed as gRPC does
+		return fault.New(fault.Invalid, "the stream of messages is broken: %w", err)
+	case err != nil:
+		return err
+	case in.err != nil:
+		return fault.New(fault.Invalid, "a message is not the protobuf message that the call takes: %w", in.err)
+	case in.size > limit.bytes:
+		return limit.err
+	}
+	return nil
+}
+
+// watch runs a call of the health service. One that watches the health ends when the server drains: it has been told by
+// then, and a drain waits for all calls.
+func (s *Server) watch(srv any, ss grpc.ServerStream, handler grpc.StreamHandler) error {
+	ctx, cancel := context.WithCancel(ss.Context())
+	defer cancel()
+	defer context.AfterFunc(s.closing, func() { time.AfterFunc(lastWord, cancel) })()
+	return handler(srv, &withContext{ss, ctx})
+}
+
+// lastWord is the time in which those who watch the health are told of its end.
+const lastWord = 100 * time.Millisecond
+
+type withContext struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (w *withContext) Context() context.Context { return w.ctx }
+
+func isFlight(method string) bool {
+	return strings.HasPrefix(method, "/"+flight.FlightService_ServiceDesc.ServiceName+"/")
+}
