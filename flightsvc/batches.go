@@ -4,10 +4,9 @@ import (
 	"iter"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/flightd/flightd/internal/arrowsize"
+	"github.com/flightd/flightd/internal/concat"
 )
 
 // Sizes of answer batches. Two MiB moves fastest through gRPC, and stays below the four that Go clients accept.
@@ -61,7 +60,7 @@ func (b *bundle) fits(rec arrow.Record, size int64) bool {
 	if len(b.records) == 0 {
 		return true
 	}
-	return b.bytes+size <= batchBytes && b.rows+rec.NumRows() <= maxBatchRows && concatenates(b.records[0], rec)
+	return b.bytes+size <= batchBytes && b.rows+rec.NumRows() <= maxBatchRows && concat.Fit(b.records[0], rec)
 }
 
 func (b *bundle) add(rec arrow.Record, size int64) {
@@ -80,7 +79,7 @@ func (b *bundle) flush(yield func(arrow.Record, error) bool) bool {
 	case 1:
 		return yield(b.records[0], nil)
 	}
-	batch, err := concatenate(b.records)
+	batch, err := concat.Records(b.records)
 	if err != nil {
 		return yield(nil, err)
 	}
@@ -93,73 +92,6 @@ func (b *bundle) drop() {
 		rec.Release()
 	}
 	*b = bundle{records: b.records[:0]}
-}
-
-// concatenates reports whether the columns of two records of one schema can be put together.
-func concatenates(a, b arrow.Record) bool {
-	for i, col := range a.Columns() {
-		if d, ok := col.(*array.Dictionary); ok {
-			if d.Data().Dictionary() != b.Column(i).Data().Dictionary() {
-				return false
-			}
-		} else if !plain(col.DataType()) {
-			return false
-		}
-	}
-	return true
-}
-
-// plain says which types v15 puts together well: it has no unions, and merges nested dictionaries at a cost that nothing
-// bounds.
-func plain(t arrow.DataType) bool {
-	switch t.ID() {
-	case arrow.DICTIONARY, arrow.SPARSE_UNION, arrow.DENSE_UNION, arrow.EXTENSION:
-		return false
-	}
-	if nested, ok := t.(arrow.NestedType); ok {
-		for _, f := range nested.Fields() {
-			if !plain(f.Type) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func concatenate(records []arrow.Record) (arrow.Record, error) {
-	schema := records[0].Schema()
-	columns := make([]arrow.Array, len(schema.Fields()))
-	var rows int64
-	for i := range columns {
-		col, err := concatenateColumn(records, i)
-		if err != nil {
-			return nil, err
-		}
-		defer col.Release()
-		columns[i], rows = col, int64(col.Len())
-	}
-	return array.NewRecord(schema, columns, rows), nil
-}
-
-// concatenateColumn puts the pieces of a column together; those of a dictionary column share their dictionary.
-func concatenateColumn(records []arrow.Record, i int) (arrow.Array, error) {
-	pieces := make([]arrow.Array, len(records))
-	for j, rec := range records {
-		pieces[j] = rec.Column(i)
-	}
-	first, ok := pieces[0].(*array.Dictionary)
-	if !ok {
-		return array.Concatenate(pieces, memory.DefaultAllocator)
-	}
-	for j, p := range pieces {
-		pieces[j] = p.(*array.Dictionary).Indices()
-	}
-	indices, err := array.Concatenate(pieces, memory.DefaultAllocator)
-	if err != nil {
-		return nil, err
-	}
-	defer indices.Release()
-	return array.NewDictionaryArray(first.DataType(), indices, first.Dictionary()), nil
 }
 
 // pieces cuts a record of the given size into batches of about batchBytes and at most maxBatchRows; one row may be

@@ -4,9 +4,8 @@ import (
 	"context"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 
+	"github.com/flightd/flightd/internal/concat"
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/joins"
 )
@@ -45,23 +44,18 @@ func collect(ctx context.Context, rows Rows, opt Options) (e joins.Entities, rel
 			records = append(records, rec)
 		}
 	}
-	if records, err = merge(rows.Schema, records); err != nil {
+	if records, err = merge(records); err != nil {
 		return e, nil, err
 	}
 	return joins.Entities{Schema: rows.Schema, Records: records}, give, nil
 }
 
-// merge puts runs of small records together. Dictionary columns stay as they are: each record keeps its dictionary.
-func merge(schema *arrow.Schema, records []arrow.Record) ([]arrow.Record, error) {
-	for _, f := range schema.Fields() {
-		if hasDictionary(f.Type) {
-			return records, nil
-		}
-	}
+// merge puts runs of small records together. The others are let through as they are.
+func merge(records []arrow.Record) ([]arrow.Record, error) {
 	var merged []arrow.Record
 	for len(records) > 0 {
 		n, rows := 0, int64(0)
-		for n < len(records) && rows+records[n].NumRows() <= smallRecord {
+		for n < len(records) && rows+records[n].NumRows() <= smallRecord && concat.Fit(records[0], records[n]) {
 			rows += records[n].NumRows()
 			n++
 		}
@@ -69,7 +63,7 @@ func merge(schema *arrow.Schema, records []arrow.Record) ([]arrow.Record, error)
 			merged, records = append(merged, records[0]), records[1:]
 			continue
 		}
-		rec, err := concatenate(schema, records[:n])
+		rec, err := concat.Records(records[:n])
 		if err != nil {
 			return append(merged, records...), err
 		}
@@ -79,38 +73,6 @@ func merge(schema *arrow.Schema, records []arrow.Record) ([]arrow.Record, error)
 		merged, records = append(merged, rec), records[n:]
 	}
 	return merged, nil
-}
-
-func concatenate(schema *arrow.Schema, records []arrow.Record) (arrow.Record, error) {
-	columns := make([]arrow.Array, len(schema.Fields()))
-	var rows int64
-	for i := range columns {
-		pieces := make([]arrow.Array, len(records))
-		for j, rec := range records {
-			pieces[j] = rec.Column(i)
-		}
-		var err error
-		if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
-			return nil, err
-		}
-		defer columns[i].Release()
-		rows = int64(columns[i].Len())
-	}
-	return array.NewRecord(schema, columns, rows), nil
-}
-
-func hasDictionary(t arrow.DataType) bool {
-	if t.ID() == arrow.DICTIONARY {
-		return true
-	}
-	if nested, ok := t.(arrow.NestedType); ok {
-		for _, f := range nested.Fields() {
-			if hasDictionary(f.Type) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // share cuts the entity rows of one share out of all of them.
