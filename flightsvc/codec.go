@@ -59,7 +59,7 @@ func readFlightData(r *mem.Reader, m *flight.FlightData) error {
 			return err
 		}
 		number, kind := protowire.DecodeTag(tag)
-		if number < protowire.MinValidNumber {
+		if number < protowire.MinValidNumber || number > protowire.MaxValidNumber {
 			return fmt.Errorf("field number %d", number)
 		}
 		if kind != protowire.BytesType {
@@ -122,13 +122,16 @@ func readBytes(r *mem.Reader) ([]byte, error) {
 
 func readVarint(r *mem.Reader) (uint64, error) {
 	var v uint64
-	for shift := 0; shift < 70; shift += 7 {
+	for shift := 0; shift <= 63; shift += 7 {
 		b, err := r.ReadByte()
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return 0, err
+		}
+		if shift == 63 && b > 1 {
+			break
 		}
 		v |= uint64(b&0x7f) << shift
 		if b < 0x80 {

@@ -12,6 +12,7 @@ import (
 	"math"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/flight"
@@ -56,7 +57,8 @@ type Server struct {
 	close    context.CancelFunc
 	lifetime context.Context // ends when running calls must end
 	end      context.CancelCauseFunc
-	shutdown sync.Once
+	draining atomic.Bool
+	gone     chan struct{} // closed when nothing is left
 }
 
 // New makes a server. It fails if the TLS files cannot be used.
@@ -67,7 +69,7 @@ func New(opt Options) (*Server, error) {
 		health: health.NewServer(), memory: newPool(limits.Memory),
 		arrivals: newArrivals(max(limits.Memory/2, 4*ticketBytes)),
 		reads:    newGate(limits.Concurrent), uploads: newGate(limits.Concurrent), plans: newGate(limits.Concurrent),
-		staging: newStaging(limits),
+		staging: newStaging(limits), gone: make(chan struct{}),
 	}
 	setDefault(&s.grace, 30*time.Second)
 	s.closing, s.close = context.WithCancel(context.Background())
@@ -148,24 +150,28 @@ func (s *Server) Handshake(flight.FlightService_HandshakeServer) error {
 	return fault.New(fault.Unimplemented, "there is no login here; call without one, with a client certificate if the server asks for it")
 }
 
-// drain takes no more calls, lets the running ones go on for a while, ends them, and waits until nothing is left.
+// drain takes no more calls, lets the running ones go on for a while, ends them, and waits until nothing is left. The
+// first call of it sets the time, others wait with it.
 func (s *Server) drain(grace time.Duration) {
-	s.shutdown.Do(func() {
-		s.close()
-		s.health.Shutdown()
-		over := make(chan struct{})
-		s.handlers.Go(func() {
-			defer close(over)
-			s.grpc.GracefulStop()
-		})
-		if !wait(over, grace, s.lifetime.Done()) {
-			s.end(errDraining)
-			wait(over, farewell, nil)
-		}
-		s.grpc.Stop()
-		s.handlers.Wait()
-		s.staging.clear()
+	if !s.draining.CompareAndSwap(false, true) {
+		<-s.gone
+		return
+	}
+	defer close(s.gone)
+	s.close()
+	s.health.Shutdown()
+	over := make(chan struct{})
+	s.handlers.Go(func() {
+		defer close(over)
+		s.grpc.GracefulStop()
 	})
+	if !wait(over, grace, s.lifetime.Done()) {
+		s.end(errDraining)
+		wait(over, farewell, nil)
+	}
+	s.grpc.Stop()
+	s.handlers.Wait()
+	s.staging.clear()
 }
 
 // wait reports whether something was over in time, and before it was interrupted.

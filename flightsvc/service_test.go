@@ -41,19 +41,21 @@ func TestMain(m *testing.M) {
 // service is a running server and a client of it. When the test ends the server must stop cleanly, hold no memory, and
 // have met no bug.
 type service struct {
-	t      testing.TB
-	server *Server
-	client flight.FlightServiceClient
-	conn   *grpc.ClientConn
-	dial   func() *grpc.ClientConn
-	log    *logLines
-	stop   func()
+	t       testing.TB
+	server  *Server
+	client  flight.FlightServiceClient
+	conn    *grpc.ClientConn
+	dial    func() *grpc.ClientConn
+	connect func() (net.Conn, error)
+	log     *logLines
+	drain   context.CancelFunc // as the first signal does
+	served  chan struct{}      // closed when Serve has returned
 }
 
 // serve starts a server over a catalog that listens in memory.
 func serve(t testing.TB, catalog *stores.Catalog, limits Limits, change ...func(*Server)) *service {
 	t.Helper()
-	f := &service{t: t, log: new(logLines)}
+	f := &service{t: t, log: new(logLines), served: make(chan struct{})}
 	var err error
 	f.server, err = New(Options{
 		Catalog: func(context.Context) (*stores.Catalog, error) { return catalog, nil },
@@ -67,12 +69,14 @@ func serve(t testing.TB, catalog *stores.Catalog, limits Limits, change ...func(
 	}
 	listener := bufconn.Listen(1 << 20)
 	ctx, cancel := context.WithCancel(context.Background())
-	var served sync.WaitGroup
-	served.Go(func() {
+	f.drain = cancel
+	go func() {
+		defer close(f.served)
 		if err := f.server.Serve(ctx, listener); err != nil {
 			t.Errorf("serve: %v", err)
 		}
-	})
+	}()
+	f.connect = listener.Dial
 	f.dial = func() *grpc.ClientConn {
 		conn, err := grpc.NewClient("passthrough:bufconn", grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
@@ -84,10 +88,10 @@ func serve(t testing.TB, catalog *stores.Catalog, limits Limits, change ...func(
 	}
 	f.conn = f.dial()
 	f.client = flight.NewFlightServiceClient(f.conn)
-	f.stop = sync.OnceFunc(func() {
+	t.Cleanup(func() {
 		f.conn.Close()
 		cancel()
-		served.Wait()
+		<-f.served
 		if n := f.server.memory.inUse.Load(); n != 0 {
 			t.Errorf("after the end %d bytes are still taken from the memory", n)
 		}
@@ -97,7 +101,6 @@ func serve(t testing.TB, catalog *stores.Catalog, limits Limits, change ...func(
 			}
 		}
 	})
-	t.Cleanup(f.stop)
 	return f
 }
 
@@ -322,4 +325,10 @@ func wantCode(t testing.TB, what string, err error, code codes.Code, words ...st
 			t.Errorf("%s: the message does not say %q: %s", what, word, status.Convert(err).Message())
 		}
 	}
+}
+
+func (l *logLines) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = nil
 }

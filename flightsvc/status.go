@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
@@ -74,13 +75,20 @@ func contextStatus(ctx context.Context, err error) error {
 			return status.Error(codes.DeadlineExceeded, clip(err.Error()))
 		}
 		return status.Error(codes.Unavailable, "the work was interrupted; try again")
+	case errors.Is(cause, context.DeadlineExceeded), errors.Is(cause, context.Canceled) && overdue(ctx):
+		return status.Error(codes.DeadlineExceeded, "the client's deadline has passed")
 	case errors.Is(cause, context.Canceled):
 		return status.Error(codes.Canceled, "the client cancelled the call")
-	case errors.Is(cause, context.DeadlineExceeded):
-		return status.Error(codes.DeadlineExceeded, "the client's deadline has passed")
 	default:
 		return status.Error(codes.DeadlineExceeded, cause.Error())
 	}
+}
+
+// overdue reports whether the client's deadline has passed. A client takes its call back when it has, and that may be
+// heard of first.
+func overdue(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // clip makes text fit into a status.
