@@ -55,6 +55,8 @@ func (a *answer) stream(ctx context.Context, records iter.Seq2[arrow.Record, err
 func (a *answer) write(batch arrow.Record) error {
 	a.guess = arrowsize.Rows(batch)
 	a.rows += batch.NumRows()
+	batch = sendable(batch)
+	defer batch.Release()
 	return a.writer.Write(batch)
 }
 
