@@ -109,8 +109,10 @@ def test_write_by_path_is_not_there_yet(world):
 def test_unknown_actions_and_calls(world, client):
     assert wire.call(world.address, "DoAction", wire.field(1, b"no_such_action"))[0].name in ("UNIMPLEMENTED", "INVALID_ARGUMENT", "NOT_FOUND")
     assert wire.call(world.address, "PollFlightInfo", wire.path("driver_stats"))[0].name == "UNIMPLEMENTED"
-    with pytest.raises(Exception):
+    with pytest.raises((NotImplementedError, pa.ArrowNotImplementedError)):
         list(client.do_action(fl.Action("no_such_action", b"")))
+    with pytest.raises((NotImplementedError, pa.ArrowNotImplementedError)):
+        client.authenticate_basic_token("ann", "secret")
 
 
 @pytest.mark.parametrize("command", [{"all": {"view": "driver_stats"}}, historical("driver_stats"), {"entity_rows": {"x": 1}}, {"entity_rows": []}])
@@ -144,9 +146,29 @@ def exhausted(s, method, request, table, words, batch_rows=None):
 
 
 def test_limit_of_entity_rows(small):
+    """By each of the four ways in which entity rows come."""
     many = pa.concat_tables([ENTITIES] * 200).combine_chunks()
-    exhausted(small, "DoExchange", historical("driver_stats:conv_rate"), many, ["entity_rows", "1000"], 100)
-    assert exchange_table(small.client(), historical("driver_stats:conv_rate"), many.slice(0, 1000), 100).num_rows == 1000
+    limit = ["limits.entity_rows", "1000", "raise"]
+    exhausted(small, "DoExchange", historical("driver_stats:conv_rate"), many, limit, 100)
+    exhausted(small, "DoPut", {"entity_rows": {}}, many, limit, 100)
+    inline_rows = ask("driver_stats:conv_rate", table=many)
+    for method, message in (("DoGet", wire.ticket), ("GetFlightInfo", wire.command), ("GetSchema", wire.command)):
+        code, text, _ = wire.call(small.address, method, message(server.command(inline_rows)))
+        assert code.name == "RESOURCE_EXHAUSTED" and all(w in text for w in limit), (method, code, text)
+    with small.client() as client:
+        assert exchange_table(client, historical("driver_stats:conv_rate"), many.slice(0, 1000), 100).num_rows == 1000
+        assert stage(client, many.slice(0, 1000), 100)["rows"] == 1000
+
+
+def test_limit_of_rows_made_of_history(serve, tmp_path):
+    config = sample.write(tmp_path)
+    config["limits"] = {"entity_rows": 4}
+    s = serve(tmp_path, config)
+    for mode, code in (("timeline", "RESOURCE_EXHAUSTED"), ("snapshot", "OK")):
+        request = historical("driver_stats:conv_rate", start="2024-01-01T00:00:00Z", end="2024-01-02T00:00:00Z", mode=mode)
+        got, message, _ = wire.do_get(s.address, server.command(request))
+        assert got.name == code, message
+        assert code == "OK" or all(w in message for w in ("limits.entity_rows", "4", "raise")), message
 
 
 def test_limit_of_staged_rows(small):
@@ -163,7 +185,8 @@ def test_limit_of_memory(small):
 
 def test_limit_of_messages(small):
     rows = pa.table({"driver_id": [1], "event_timestamp": sample.instants(1), "text": ["x" * (2 << 20)]})
-    exhausted(small, "DoExchange", historical("driver_stats:conv_rate"), rows, [])
+    for method, request in (("DoExchange", historical("driver_stats:conv_rate")), ("DoPut", {"entity_rows": {}})):
+        exhausted(small, method, request, rows, ["limits.message", "1.0 MiB", "raise"])
 
 
 def test_the_server_with_small_limits_still_answers(small):

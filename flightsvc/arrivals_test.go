@@ -31,35 +31,33 @@ type unfinished struct {
 // beginMessage calls a method and sends the first bytes of a message that is said to be longer.
 func beginMessage(t *testing.T, f *service, method string, claimed uint32, sent int) *unfinished {
 	t.Helper()
-	conn, err := f.connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unfinished{conn: conn, framer: http2.NewFramer(conn, conn), window: 65535, ended: make(chan struct{})}
+	framer, conn := f.raw()
+	u := &unfinished{conn: conn, framer: framer, window: 65535, ended: make(chan struct{})}
 	u.more = sync.NewCond(&u.mu)
 	t.Cleanup(func() { conn.Close(); <-u.ended })
-	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	var headers bytes.Buffer
-	encoder := hpack.NewEncoder(&headers)
-	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/arrow.flight.protocol.FlightService/" + method},
-		{":authority", "test"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
-		if err := encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	go u.listen()
-	if err := u.framer.WriteSettings(); err != nil {
-		t.Fatal(err)
-	}
-	if err := u.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers.Bytes(), EndHeaders: true}); err != nil {
+	if err := u.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headersOf(t, method), EndHeaders: true}); err != nil {
 		t.Fatal(err)
 	}
 	message := make([]byte, sent)
 	binary.BigEndian.PutUint32(message[1:], claimed)
 	u.send(message)
 	return u
+}
+
+// headersOf are the headers of a call, in a form that does not depend on those before.
+func headersOf(t *testing.T, method string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	encoder := hpack.NewEncoder(&out)
+	encoder.SetMaxDynamicTableSize(0)
+	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/arrow.flight.protocol.FlightService/" + method},
+		{":authority", "test"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
+		if err := encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.Bytes()
 }
 
 // send writes data as far as the server takes it.

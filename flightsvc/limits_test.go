@@ -125,10 +125,11 @@ func TestStagingIsBoundedAndPrivate(t *testing.T) {
 		if _, err := put(s, "", 80); err != nil {
 			t.Errorf("the rest: %v", err)
 		}
-		for _, caller := range []string{"bob", ""} { // nobody is told apart by having no name
-			if _, err := put(s, caller, 1); !errors.Is(err, fault.Busy) {
-				t.Errorf("%q, when others fill the limit: %v, want busy", caller, err)
-			}
+		if _, err := put(s, "bob", 1); !errors.Is(err, fault.Busy) {
+			t.Errorf("others fill the limit: %v, want busy", err)
+		}
+		if _, err := put(s, "", 21); !errors.Is(err, fault.Exhausted) {
+			t.Errorf("those without a name fill the limit: %v, want exhausted", err)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -144,6 +145,38 @@ func TestStagingIsBoundedAndPrivate(t *testing.T) {
 		release()
 		if n := p.inUse.Load(); n != 0 {
 			t.Errorf("%d bytes of memory are taken in the end", n)
+		}
+	})
+}
+
+// Two calls may each hold a part of the memory and wait for the rest. That ends by patience: one is refused for now, and
+// what it held lets the other go on.
+func TestCallsThatWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(100)
+		outcome := make(chan error, 2)
+		for i := range 2 {
+			go func() {
+				a := p.account(30 * time.Second)
+				defer a.close()
+				if err := a.Reserve(t.Context(), 40); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Duration(1+i) * time.Second) // each holds 40 of 100 now
+				err := a.Reserve(t.Context(), 50)
+				outcome <- err
+			}()
+		}
+		start := time.Now()
+		if err := <-outcome; !errors.Is(err, fault.Busy) || time.Since(start) != 31*time.Second {
+			t.Errorf("the first that waits: %v after %s", err, time.Since(start))
+		}
+		if err := <-outcome; err != nil || time.Since(start) != 31*time.Second {
+			t.Errorf("the other: %v after %s", err, time.Since(start))
+		}
+		synctest.Wait()
+		if p.inUse.Load() != 0 {
+			t.Errorf("%d bytes are still taken", p.inUse.Load())
 		}
 	})
 }

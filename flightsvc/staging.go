@@ -101,13 +101,9 @@ func (s *staging) check(caller string, bytes int64) error {
 	if caller != "" {
 		share /= callerShare
 	}
-	held := int64(0) // callers that are not told apart do not answer for each other
-	if caller != "" {
-		held = s.byCaller[caller]
-	}
-	if held+bytes > share {
+	if held := s.byCaller[caller]; held+bytes > share { // callers that cannot be told apart are one
 		return fault.New(fault.Exhausted, "staged entity rows: %s beside %s already staged is over the limit of %s (limits.staged); "+
-			"send the rows by DoExchange, which stages nothing, or raise the limit", size(bytes), size(held), size(share))
+			"send the rows by DoExchange, which stages nothing, wait for the others to expire, or raise the limit", size(bytes), size(held), size(share))
 	}
 	if s.bytes+bytes > s.limit {
 		return fault.New(fault.Busy, "staged entity rows: other callers use up limits.staged (%s) at the moment; try again, "+
