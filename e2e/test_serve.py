@@ -17,7 +17,7 @@ import sample
 import server
 import wire
 from sample import ENTITIES, historical, joined
-from server import descriptor, get
+from server import descriptor, exchange_table, get
 
 HEALTH = "/grpc.health.v1.Health/Check"
 SERVING = b"\x08\x01"
@@ -149,6 +149,49 @@ def test_a_second_signal_ends_at_once(large):
             while True:
                 reader.read_chunk()
     s.kill()
+
+
+def test_drains_under_load(tmp_path, serve):
+    """Every call is answered in full or ends as UNAVAILABLE; the server is gone soon, with status 0."""
+    for _ in range(3):
+        s = serve(tmp_path, sample.write(tmp_path))
+        wrong, answered = [], []
+        def work():
+            with s.client() as client:
+                while True:
+                    try:
+                        answer = exchange_table(client, historical("driver_stats:conv_rate"), ENTITIES)
+                    except fl.FlightUnavailableError:
+                        return
+                    except BaseException as e:
+                        wrong.append(repr(e))
+                        return
+                    if answer.column("conv_rate").to_pylist() != sample.CONV_RATE:
+                        wrong.append("a wrong answer")
+                    answered.append(1)
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for t in threads:
+            t.start()
+        server.wait_until(lambda: len(answered) > 20, what="answers")
+        s.process.send_signal(signal.SIGTERM)
+        assert s.process.wait(20) == 0
+        for t in threads:
+            t.join(20)
+        assert not wrong and not any(t.is_alive() for t in threads)
+
+
+def test_health_is_told_of_the_drain(large):
+    s, _ = large()
+    with s.client() as client, wire.channel(s.address) as channel:
+        reader = client.do_get(fl.Ticket(b'{"all": {"view": "large"}}'))
+        reader.read_chunk()
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=20)
+        assert next(watch) == SERVING
+        s.process.send_signal(signal.SIGTERM)
+        assert next(watch) == b"\x08\x02"  # NOT_SERVING, while a call still runs
+        for _ in reader:
+            pass
+    assert s.process.wait(10) == 0
 
 
 # ---- the start ----

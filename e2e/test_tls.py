@@ -3,7 +3,10 @@
 import datetime
 import ipaddress
 import json
+import socket
+import ssl
 import subprocess
+import threading
 
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -116,6 +119,44 @@ def test_staged_rows_belong_to_their_caller(mutual, authority):
             get(bob, request)
         with pytest.raises(KeyError):
             get(bob, historical("driver_stats:conv_rate", entity_rows_id="x"))
+
+
+def test_rotation_under_load(serve, tmp_path, authority):
+    """Certificates are replaced while clients come and go: the new ones are shown, and no call fails."""
+    paths = {"cert": tmp_path / "server.pem", "key": tmp_path / "server.key"}
+    def replace(name):
+        for path, content in zip(paths.values(), authority.issue(name)):
+            path.write_bytes(content)
+    replace("first")
+    config = sample.write(tmp_path)
+    config["tls"] = {k: str(v) for k, v in paths.items()}
+    s = serve(tmp_path, config)
+    host, port = s.address.rsplit(":", 1)
+    def shown():
+        context = ssl.create_default_context(cadata=pem(authority.certificate).decode())
+        with socket.create_connection((host, int(port))) as raw, context.wrap_socket(raw, server_hostname="localhost") as conn:
+            return dict(part[0] for part in conn.getpeercert()["subject"])["commonName"]
+    failed, stop = [], threading.Event()
+    def work():
+        while not stop.is_set():
+            try:
+                with s.client(tls_root_certs=pem(authority.certificate)) as client:
+                    assert get(client, {"all": {"view": "weather"}}).num_rows == 2
+            except BaseException as e:
+                failed.append(repr(e))
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for t in threads:
+        t.start()
+    try:
+        assert shown() == "first"
+        for name in ("second", "third"):
+            replace(name)
+            server.wait_until(lambda: shown() == name, what=f"the {name} certificate")
+    finally:
+        stop.set()
+        for t in threads:
+            t.join(20)
+    assert not failed, failed
 
 
 @pytest.mark.parametrize("tls, word", [

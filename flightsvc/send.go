@@ -25,8 +25,9 @@ type answer struct {
 	writer *ipc.Writer
 	memory *account
 	held   *flight.FlightData
-	taken  int64 // reserved for held
-	guess  int64 // bytes of the next message
+	kept   int64 // reserved for batches of the usual size, as long as the answer takes
+	taken  int64 // reserved for held beside that
+	guess  int64 // bytes of the batch that is being written
 	schema *arrow.Schema
 	rows   int64
 	bytes  int64
@@ -41,6 +42,10 @@ func newAnswer(out dataSender, schema *arrow.Schema, memory *account) *answer {
 // stream sends a whole answer; last gives the metadata of its last batch, nil for none.
 func (a *answer) stream(ctx context.Context, records iter.Seq2[arrow.Record, error], last func() []byte) error {
 	a.ctx = ctx
+	if err := a.keep(); err != nil {
+		return err
+	}
+	defer a.memory.Release(a.kept)
 	for batch, err := range batches(records) {
 		if err != nil {
 			return err
@@ -50,6 +55,20 @@ func (a *answer) stream(ctx context.Context, records iter.Seq2[arrow.Record, err
 		}
 	}
 	return a.close(last())
+}
+
+// copies is how often a message is there until it has been sent: as Arrow arrays, as its body, and as gRPC writes it.
+const copies = 3
+
+// keep reserves the memory of batches on their way before the work begins: a call that has done its work and waits for
+// memory to tell of it would hold what others need.
+func (a *answer) keep() error {
+	bytes := min(copies*batchBytes, a.memory.pool.size/8)
+	if err := a.memory.Reserve(a.ctx, bytes); err != nil {
+		return err
+	}
+	a.kept = bytes
+	return nil
 }
 
 func (a *answer) write(batch arrow.Record) error {
@@ -82,22 +101,22 @@ func (a *answer) Start() error { return nil }
 // Close implements ipc.PayloadWriter.
 func (a *answer) Close() error { return nil }
 
-// WritePayload implements ipc.PayloadWriter: it sends the message held back so far and holds this one. Until a message
-// has been sent it is there three times: as Arrow arrays, as the message's body, and as gRPC writes it.
+// WritePayload implements ipc.PayloadWriter: it sends the message held back so far and holds this one.
 func (a *answer) WritePayload(p ipc.Payload) error {
 	if err := a.flush(); err != nil {
 		return err
 	}
-	if err := a.memory.Reserve(a.ctx, 3*a.guess); err != nil {
-		return err
-	}
-	a.taken += 3 * a.guess
 	header := p.Meta()
 	defer header.Release()
 	body := bytes.NewBuffer(make([]byte, 0, a.guess+a.guess/16))
-	a.guess = 0
 	if err := p.SerializeBody(body); err != nil {
 		return err
+	}
+	if more := copies*int64(body.Len()) - a.kept; more > 0 {
+		if err := a.memory.Reserve(a.ctx, more); err != nil {
+			return err
+		}
+		a.taken = more
 	}
 	a.held = &flight.FlightData{DataHeader: bytes.Clone(header.Bytes()), DataBody: body.Bytes()}
 	return nil
