@@ -8,8 +8,9 @@ PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 build:
 	go build -o bin/flightd ./cmd/flightd
 
-
 # Tests, and a last line "N passed, N failed, N skipped". Some of it: make test STAGES="go e2e" PYTEST="-k staged".
+STAGES ?=
+export PYTEST ?=
 test: build $(VENV)/.ready
 	@$(PY) e2e/run.py $(STAGES)
 

@@ -191,7 +191,7 @@ def fuzz(results, args):
                 continue
             name = f"{package[len(module) + 1:]}.{target}"
             start = time.monotonic()
-            found = run(["go", "test", "-run", "^$", "-fuzz", f"^{target}$", "-fuzztime", args.fuzztime,
+            found = run(["go", "test", "-run", "^$", "-fuzz", f"^{target}$", "-fuzztime", args.fuzztime, "-fuzzminimizetime", "1x",
                          "-timeout", "0", package])
             if found.returncode != 0:
                 results.fail(name, found.stdout)
