@@ -3,8 +3,9 @@
 // Reading finds the pages of a file itself, leaves the encodings of their values to parquet-go, and makes Arrow arrays in
 // the caller's goroutine. No byte of a file is trusted: every length is checked before something is allocated or decoded
 // for it, everything runs under recover, and whatever is wrong is an error that names the file, the row group and the
-// column (fault.DataLoss), or the encoding that cannot be read (fault.Unimplemented). Writing is arrow's own writer with
-// the settings that are safe and fast.
+// column (fault.DataLoss), or the encoding that cannot be read (fault.Unimplemented). Writing encodes
+// Arrow arrays in the plain encoding, with checksums, statistics and an index of the pages, into new files or after the row
+// groups of existing ones.
 package parquetio
 
 import (
