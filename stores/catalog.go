@@ -13,7 +13,11 @@ type Catalog struct {
 	services []*FeatureService
 	view     map[string]*FeatureView
 	service  map[string]*FeatureService
+	empty    error // why there is nothing in it; nil: nothing is to be said about that
 }
+
+// EmptyCatalog is a catalog without definitions. Who looks something up in it learns why there are none.
+func EmptyCatalog(why error) *Catalog { return &Catalog{empty: why} }
 
 // NewCatalog makes a catalog of definitions in the order in which they are to be listed. A name used twice, and a
 // service that refers to a view that is not there, are errors.
@@ -53,6 +57,9 @@ func (c *Catalog) View(name string) (*FeatureView, error) {
 	if v := c.view[name]; v != nil {
 		return v, nil
 	}
+	if c.empty != nil {
+		return nil, c.empty
+	}
 	known := make([]string, len(c.views))
 	for i, v := range c.views {
 		known[i] = v.Name
@@ -64,6 +71,9 @@ func (c *Catalog) View(name string) (*FeatureView, error) {
 func (c *Catalog) Service(name string) (*FeatureService, error) {
 	if s := c.service[name]; s != nil {
 		return s, nil
+	}
+	if c.empty != nil {
+		return nil, c.empty
 	}
 	known := make([]string, len(c.services))
 	for i, s := range c.services {

@@ -2,6 +2,7 @@ package stores
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,6 +27,9 @@ type boundView struct {
 // bind opens the view's source and finds the columns that the view declares. It reads no rows.
 func bind(ctx context.Context, v *FeatureView) (*boundView, error) {
 	table, err := openTable(ctx, v.Store, v.Source)
+	if errors.Is(err, ErrNoColumns) && v.Schema != nil {
+		table, err = emptyTable{v.sourceSchema()}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("feature view %q: %w", v.Name, err)
 	}
@@ -108,8 +112,7 @@ func (b *boundView) otherColumns() []string {
 }
 
 func (b *boundView) missing(role, name string) error {
-	return fault.New(fault.Precondition, "source %s has no column %q (%s of the view); %s",
-		b.Source, name, role, nearest.Hint(name, b.names))
+	return &fault.Error{Kind: fault.Precondition, Err: &MissingColumnError{Source: b.Source.String(), Role: role, Column: name, Have: b.names}}
 }
 
 // pick checks requested features against the declared ones; nil means all of them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/internal/nearest"
 )
 
 // The kinds of error that a store may return, to be wrapped with %w and asked for with errors.Is. A missing source is
@@ -18,6 +19,22 @@ var (
 	ErrDataLoss      error = fault.DataLoss      // the source is broken
 	ErrForbidden     error = fault.Forbidden     // outside what the store may touch
 )
+
+// ErrNoColumns says that a source is there and holds nothing yet, so that nobody can tell its columns: an empty folder. A
+// view that declares its columns (FeatureView.Schema) is then one without rows.
+var ErrNoColumns = errors.New("its columns are not known")
+
+// MissingColumnError says that a source lacks a column that a view declares.
+type MissingColumnError struct {
+	Source string
+	Role   string // "join key", "feature", "timestamp" or "created"
+	Column string
+	Have   []string // the columns that are there
+}
+
+func (e *MissingColumnError) Error() string {
+	return fmt.Sprintf("source %s has no column %q (%s of the view); %s", e.Source, e.Column, e.Role, nearest.Hint(e.Column, e.Have))
+}
 
 // Error says what a store was doing, to which source, and why it did not work, in the manner of fs.PathError.
 type Error struct {

@@ -60,7 +60,7 @@ func planInStore(ctx context.Context, r Request) (*RetrievalJob, error) {
 }
 
 func planLatest(ctx context.Context, r *Latest, opt Options) (*RetrievalJob, error) {
-	b, columns, err := bindPull(ctx, r.View, r.Features)
+	b, columns, err := bindPull(ctx, r.View, r.Features, r.SourceOrder)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func planLatest(ctx context.Context, r *Latest, opt Options) (*RetrievalJob, err
 }
 
 func planAll(ctx context.Context, r *All, opt Options) (*RetrievalJob, error) {
-	b, columns, err := bindPull(ctx, r.View, r.Features)
+	b, columns, err := bindPull(ctx, r.View, r.Features, r.SourceOrder)
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +99,15 @@ func rowsOf(t joins.Table) int64 {
 	return rows
 }
 
-func bindPull(ctx context.Context, v *FeatureView, features []string) (*boundView, []joins.Feature, error) {
+func bindPull(ctx context.Context, v *FeatureView, features []string, sourceOrder bool) (*boundView, []joins.Feature, error) {
 	b, err := bind(ctx, v)
 	if err != nil {
 		return nil, nil, err
 	}
 	columns, err := b.pullColumns(features)
+	if sourceOrder {
+		slices.SortFunc(columns, func(x, y joins.Feature) int { return slices.Index(b.names, x.Name) - slices.Index(b.names, y.Name) })
+	}
 	return b, columns, err
 }
 

@@ -6,6 +6,28 @@ import (
 	"slices"
 )
 
+// SourceClass makes a data source, and the store that holds it, of what another system keeps about it: bytes that only the
+// code behind the class's name understands. It touches nothing outside. Equal bytes are asked for once.
+type SourceClass func(configuration []byte) (OfflineStore, DataSource, error)
+
+// classes is written by RegisterSourceClass from init functions only, so it needs no lock.
+var classes = map[string]SourceClass{}
+
+// RegisterSourceClass makes the custom data sources of a class available: in a Feast registry, those whose
+// data_source_class_type is class. Like Register it is called from init and panics if the name is taken.
+func RegisterSourceClass(class string, open SourceClass) {
+	if _, taken := classes[class]; taken {
+		panic(fmt.Sprintf("stores: source class %q registered twice", class))
+	}
+	classes[class] = open
+}
+
+// SourceClassOf returns what opens the sources of a class; false if nothing is registered for it.
+func SourceClassOf(class string) (SourceClass, bool) {
+	open, ok := classes[class]
+	return open, ok
+}
+
 // types is written by Register from init functions only, so it needs no lock.
 var types = map[string]func() Config{}
 

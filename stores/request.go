@@ -53,6 +53,8 @@ type Latest struct {
 	View     *FeatureView
 	Features []string // nil: all
 	Window   joins.Window
+
+	SourceOrder bool // columns stand as in the source, not keys first
 }
 
 // All asks for every row in a window.
@@ -61,6 +63,8 @@ type All struct {
 	Features []string // nil: all
 	Window   joins.Window
 	Share    joins.Share
+
+	SourceOrder bool // columns stand as in the source, not keys first
 }
 
 // Views implements Request.

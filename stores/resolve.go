@@ -32,11 +32,7 @@ func (c *Catalog) Resolve(t *tickets.Ticket, entities *Rows) (Request, error) {
 }
 
 func (c *Catalog) historical(t *tickets.Historical, entities *Rows) (*Historical, error) {
-	refs, err := c.references(t)
-	if err != nil {
-		return nil, err
-	}
-	features, err := c.group(refs)
+	features, err := c.features(t)
 	if err != nil {
 		return nil, err
 	}
@@ -47,20 +43,23 @@ func (c *Catalog) historical(t *tickets.Historical, entities *Rows) (*Historical
 	}, nil
 }
 
-// references are the features that the ticket lists, itself or through a service.
-func (c *Catalog) references(t *tickets.Historical) ([]FeatureRef, error) {
+// features are those that the ticket lists, itself or through a service.
+func (c *Catalog) features(t *tickets.Historical) ([]ViewFeatures, error) {
 	if t.FeatureService != "" {
 		s, err := c.Service(t.FeatureService)
 		if err != nil {
 			return nil, err
 		}
-		return s.Features, nil
+		if s.Projections != nil {
+			return s.Projections, nil
+		}
+		return c.group(s.Features)
 	}
 	refs := make([]FeatureRef, len(t.Features))
 	for i, f := range t.Features {
 		refs[i] = FeatureRef(f)
 	}
-	return refs, nil
+	return c.group(refs)
 }
 
 // group puts features of one view together: views in the order of their first reference, features in request order.

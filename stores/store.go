@@ -3,7 +3,7 @@
 //
 // A store implements OfflineStore: it names its data sources, tells their columns, and streams their rows. That is
 // enough to be served: the point-in-time join, latest, all and the forms without entity rows come from package joins.
-// A store that can do more also implements one of the optional interfaces (TableStore, PlanningStore, WritableStore).
+// A store that can do more also implements one of the optional interfaces (TableStore, PlanningStore, WritableStore, TargetStore).
 // Callers do not test for these: they call Open, Plan and Write, which do, and fall back where there is a way back.
 //
 // Rules that hold everywhere: a context comes first and is never kept; nothing is read before a sequence is ranged
@@ -65,10 +65,28 @@ type WritableStore interface {
 	OfflineStore
 	// Append adds rows to dst, all of them or none, durably when it returns, visible to every scan that starts after
 	// that. rows has the columns of dst's Schema, in that order. An id is any text of 1 to 256 bytes. The same id again for
-	// the same dst changes nothing and reports what the first call wrote; with other rows it is ErrAlreadyExists. An error
-	// while rows is ranged over ends the call with that error and changes nothing. A store that has this method but may not
-	// write says errors.ErrUnsupported.
+	// the same dst changes nothing and reports what the first call wrote; with other rows it is ErrAlreadyExists. An empty
+	// id stands for the rows themselves: the same rows again change nothing. An error while rows is ranged over ends the
+	// call with that error and changes nothing; so does the end of ctx, until the rows become visible. A store that has
+	// this method but may not write says errors.ErrUnsupported.
 	Append(ctx context.Context, dst DataSource, id string, rows Rows) (Written, error)
+}
+
+// TargetStore is a WritableStore whose sources can be made by a write. Of others, the source has to be there.
+type TargetStore interface {
+	WritableStore
+	// WriteSchema reports the columns that rows for dst must have, in that order: those of Schema. nil says that dst has
+	// no columns yet, because it is empty or not there, and that the first Append makes it with the columns of its rows.
+	// A dst that cannot be written to, or made by a write, is an error. The answer may be as old as a second.
+	WriteSchema(ctx context.Context, dst DataSource) (*arrow.Schema, error)
+}
+
+// ReplacingStore is a store that can put other rows in the place of all that a source has.
+type ReplacingStore interface {
+	WritableStore
+	// Replace makes rows, of whatever columns, all that dst has: readers see what it had before or these, durably when it
+	// returns. A dst that is not there yet is made. An error changes nothing.
+	Replace(ctx context.Context, dst DataSource, rows Rows) (Written, error)
 }
 
 // Rows is a stream of records of one schema. Ranging over Records twice is not promised. Its records may be retained.
@@ -81,7 +99,7 @@ type Rows struct {
 // Written is the outcome of an append.
 type Written struct {
 	Rows      int64
-	Duplicate bool // the id was known: nothing was written now
+	Duplicate bool // the id, or the rows that stand for it, were known: nothing was written now
 }
 
 // Config is the configuration of one store. A type registers a function that returns its Config with the defaults set;

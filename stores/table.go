@@ -24,6 +24,17 @@ func openTable(ctx context.Context, s OfflineStore, src DataSource) (joins.Table
 	return &scanTable{store: s, src: src, schema: schema}, nil
 }
 
+// emptyTable is the table of a source that holds nothing yet.
+type emptyTable struct{ schema *arrow.Schema }
+
+func (t emptyTable) Schema() *arrow.Schema { return t.schema }
+
+func (emptyTable) Parts() []joins.Part { return nil }
+
+func (emptyTable) Read(context.Context, int, Selection) iter.Seq2[arrow.Record, error] {
+	return func(func(arrow.Record, error) bool) {}
+}
+
 // scanTable is the table of a store that can only scan: one part of unknown length.
 type scanTable struct {
 	store  OfflineStore

@@ -1,7 +1,10 @@
 package stores
 
 import (
+	"slices"
 	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
 )
 
 // FeatureView describes the rows of a source as features: which columns are keys and times, and how long a value holds.
@@ -16,6 +19,25 @@ type FeatureView struct {
 	FieldMapping map[string]string // source column -> name
 	Store        OfflineStore
 	Source       DataSource
+
+	// Schema is what the definitions say about the columns, under their mapped names; nil: nothing. The types of an answer
+	// are the source's own; these serve for a source that holds nothing yet.
+	Schema *arrow.Schema
+}
+
+// sourceSchema is the declared schema under the names of the source.
+func (v *FeatureView) sourceSchema() *arrow.Schema {
+	original := make(map[string]string, len(v.FieldMapping))
+	for source, name := range v.FieldMapping {
+		original[name] = source
+	}
+	fields := slices.Clone(v.Schema.Fields())
+	for i, f := range fields {
+		if source, ok := original[f.Name]; ok {
+			fields[i].Name = source
+		}
+	}
+	return arrow.NewSchema(fields, nil)
 }
 
 // FeatureService is a named list of features of several views.
@@ -23,6 +45,10 @@ type FeatureService struct {
 	Name     string
 	Features []FeatureRef
 	Log      *LogTarget // nil: logged features have nowhere to go
+
+	// Projections are Features with the views looked up, for services that use views under aliases or with other keys; nil:
+	// there is nothing to them that Features does not say.
+	Projections []ViewFeatures
 }
 
 // FeatureRef refers to one feature of a view, or to all of them.
@@ -42,4 +68,5 @@ func (r FeatureRef) String() string {
 type LogTarget struct {
 	Store       OfflineStore
 	Destination string
+	PartitionBy []string // columns whose values are the folders below the destination; nil: none
 }

@@ -15,7 +15,14 @@ import (
 	"github.com/flightd/flightd/stores/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain also runs the child processes of TestKillNine and TestTwoProcesses.
+func TestMain(m *testing.M) {
+	if isChild() {
+		writeAsChild()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // layout is a way to lay a table out in files: the text of its source, and the writing.
 type layout struct {
@@ -25,15 +32,15 @@ type layout struct {
 }
 
 var layouts = []layout{
-	{"one file", func(table string) string { return table + ".parquet" },
-		func(t *testing.T, root, name string, table storetest.Table) {
+	{name: "one file", source: func(table string) string { return table + ".parquet" },
+		write: func(t *testing.T, root, name string, table storetest.Table) {
 			writeFile(t, filepath.Join(root, name+".parquet"), table.Schema, nil, table.Records...)
 		}},
-	{"folder", func(table string) string { return "tables/" + table }, writeFolder},
-	{"glob", func(table string) string { return "tables/" + table + "/part-*.parquet" }, writeFolder},
+	{name: "folder", source: func(table string) string { return "tables/" + table }, write: writeFolder},
+	{name: "glob", source: func(table string) string { return "tables/" + table + "/part-*.parquet" }, write: writeFolder},
 	// Names say the opposite of the order in which the parts were written.
-	{"written by flightd", func(table string) string { return table },
-		func(t *testing.T, root, name string, table storetest.Table) {
+	{name: "written by flightd", source: func(table string) string { return table },
+		write: func(t *testing.T, root, name string, table storetest.Table) {
 			for i, rec := range orEmpty(table) {
 				file := filepath.Join(root, name, fmt.Sprintf("part-%04d.parquet", 9999-i))
 				writeFile(t, file, table.Schema, map[string]string{"flightd.written_at": strconv.Itoa(1e18 + i)}, rec)
@@ -58,6 +65,7 @@ func orEmpty(table storetest.Table) []arrow.Record {
 func TestContract(t *testing.T) {
 	for _, l := range layouts {
 		t.Run(l.name, func(t *testing.T) {
+			roots := make(map[stores.OfflineStore]string)
 			storetest.Run(t, storetest.Harness{
 				Source: l.source,
 				Holds:  holds,
@@ -66,7 +74,15 @@ func TestContract(t *testing.T) {
 					for name, table := range tables {
 						l.write(t, root, name, table)
 					}
-					return open(t, root)
+					s := open(t, root)
+					roots[s] = root
+					return s
+				},
+				Reopen: func(t *testing.T, s stores.OfflineStore) stores.OfflineStore {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					return open(t, roots[s])
 				},
 			})
 		})

@@ -3,6 +3,7 @@ package filestore
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"github.com/flightd/flightd/internal/fault"
@@ -21,6 +22,14 @@ func (e notThere) Error() string { return string(e) }
 
 // Is makes it an fs.ErrNotExist.
 func (notThere) Is(target error) bool { return target == fs.ErrNotExist }
+
+// unwritable is an errors.ErrUnsupported with a text of its own.
+type unwritable string
+
+func (e unwritable) Error() string { return string(e) }
+
+// Is makes it an errors.ErrUnsupported.
+func (unwritable) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // pathError says what is wrong with a path below the root. An os.Root refuses a path that leads out of it with an error
 // that is not the system's, without having looked at what is there; so does the message.
@@ -42,8 +51,31 @@ func pathError(name string, err error) error {
 // reason is an error of the file system without the path in it.
 func reason(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
 		return path.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
 	return err
+}
+
+// writeError says what is wrong with a write to something below the root.
+func writeError(name string, err error) error {
+	var known *fault.Error
+	var system syscall.Errno
+	kind := fault.Unknown
+	switch {
+	case err == nil, errors.As(err, &known), fault.IsContext(err):
+		return err
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		kind = fault.Exhausted
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EAGAIN),
+		errors.Is(err, syscall.EINTR):
+		kind = fault.Busy
+	case errors.Is(err, fs.ErrPermission), errors.As(err, &system):
+		kind = fault.Precondition
+	}
+	return fault.New(kind, "the write to %s failed and was not done: %w", nearest.Quote(name), reason(err))
 }

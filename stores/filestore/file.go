@@ -89,9 +89,16 @@ func (s *Store) openFile(name string, want fs.FileInfo) (*os.File, error) {
 }
 
 // changed is the error of a file that is not the one of the listing any more.
-func changed(name string) error {
-	return fault.New(fault.Precondition, "%s changed or disappeared after it was listed; retry", nearest.Quote(name))
+func changed(name string) error { return fault.New(fault.Precondition, "%w", changedFile(name)) }
+
+type changedFile string
+
+func (name changedFile) Error() string {
+	return nearest.Quote(string(name)) + " changed or disappeared after it was listed; retry"
 }
+
+// Is makes it errChanged.
+func (changedFile) Is(target error) bool { return target == errChanged }
 
 // explain turns an error of reading into the right one: a file under change can look broken and is not.
 func (f *file) explain(err error) error {

@@ -49,10 +49,15 @@ func (c *footers) get(f found) *file {
 	return e.Value.(*file)
 }
 
-func (c *footers) put(f *file) {
+// put remembers a file, and returns it, or the one that somebody else has read at the same time: who replaces a file keeps
+// the one that is remembered.
+func (c *footers) put(f *file) *file {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.byPath[f.path]; e != nil {
+		if known := e.Value.(*file); sameFile(known.info, f.info) {
+			return known
+		}
 		c.remove(e)
 	}
 	c.byPath[f.path] = c.recent.PushFront(f)
@@ -60,6 +65,7 @@ func (c *footers) put(f *file) {
 	for c.bytes > c.bound {
 		c.remove(c.recent.Back())
 	}
+	return f
 }
 
 func (c *footers) remove(e *list.Element) {
@@ -116,6 +122,5 @@ func (s *Store) readFooter(from found) (f *file, err error) {
 	if f.footer, err = parquetio.Open(f, from.info.Size(), from.path); err != nil {
 		return nil, f.explain(err)
 	}
-	s.footers.put(f)
-	return f, nil
+	return s.footers.put(f), nil
 }

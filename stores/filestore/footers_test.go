@@ -14,8 +14,8 @@ import (
 	"github.com/flightd/flightd/internal/parquetio"
 )
 
-// fill writes n empty files and opens a store on them.
-func fill(t *testing.T, n int) *Store {
+// emptyFiles writes n empty files and opens a store on them.
+func emptyFiles(t *testing.T, n int) *Store {
 	t.Helper()
 	root := t.TempDir()
 	var buf bytes.Buffer
@@ -37,7 +37,7 @@ func fill(t *testing.T, n int) *Store {
 	return s.(*Store)
 }
 
-func files(t *testing.T, s *Store) []openFile {
+func listed(t *testing.T, s *Store) []openFile {
 	t.Helper()
 	table, err := s.table(t.Context(), source{path: "."})
 	if err != nil {
@@ -48,8 +48,8 @@ func files(t *testing.T, s *Store) []openFile {
 
 // A footer is read once for as long as its file is the same.
 func TestFootersAreRemembered(t *testing.T) {
-	s := fill(t, 3)
-	first, second := files(t, s), files(t, s)
+	s := emptyFiles(t, 3)
+	first, second := listed(t, s), listed(t, s)
 	for i := range first {
 		if first[i].file != second[i].file {
 			t.Errorf("%s was read twice", first[i].path)
@@ -59,7 +59,7 @@ func TestFootersAreRemembered(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(s.root, "001.parquet"), later, later); err != nil {
 		t.Fatal(err)
 	}
-	for i, f := range files(t, s) {
+	for i, f := range listed(t, s) {
 		if same := f.file == first[i].file; same == (i == 1) {
 			t.Errorf("%s: remembered %v", f.path, same)
 		}
@@ -68,10 +68,10 @@ func TestFootersAreRemembered(t *testing.T) {
 
 // What is remembered stays within its bound, and what was used last stays longest.
 func TestFootersAreBounded(t *testing.T) {
-	s := fill(t, 10)
-	s.footers.bound = 4 * files(t, s)[0].cost()
+	s := emptyFiles(t, 10)
+	s.footers.bound = 4 * listed(t, s)[0].cost()
 	s.footers.clear()
-	all := files(t, s)
+	all := listed(t, s)
 	if n := s.footers.recent.Len(); n != 4 || len(s.footers.byPath) != 4 || s.footers.bytes > s.footers.bound {
 		t.Errorf("%d files, %d paths, %d bytes", n, len(s.footers.byPath), s.footers.bytes)
 	}

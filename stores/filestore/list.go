@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/internal/nearest"
+	"github.com/flightd/flightd/stores"
 )
 
 // found is a file of a listing.
@@ -27,8 +29,7 @@ func listFiles(ctx context.Context, root *os.Root, src source) ([]found, error) 
 		return []found{{path: src.path, info: info}}, nil
 	case err == nil && info.IsDir():
 		w := &walk{ctx: ctx, root: root, descends: anywhere, chosen: isParquet}
-		return w.files(src.path, fault.New(fault.Precondition,
-			"folder %q has no Parquet file (*.parquet, *.parq, *.pq), so its columns are not known", src.path))
+		return w.files(src.path, fault.New(fault.Precondition, "%w", noParquet(src.path)))
 	case err == nil:
 		return nil, fault.New(fault.Precondition, "%q is neither a file nor a folder", src.path)
 	case src.glob && isMissing(err):
@@ -39,6 +40,16 @@ func listFiles(ctx context.Context, root *os.Root, src source) ([]found, error) 
 	}
 	return nil, pathError(src.path, err)
 }
+
+// noParquet is a folder without a file of rows.
+type noParquet string
+
+func (folder noParquet) Error() string {
+	return fmt.Sprintf("folder %q has no Parquet file (*.parquet, *.parq, *.pq), so its columns are not known", string(folder))
+}
+
+// Is makes it a stores.ErrNoColumns.
+func (noParquet) Is(target error) bool { return target == stores.ErrNoColumns }
 
 // isParquet says whether a folder's file of this name is one of its rows.
 func isParquet(name string) bool {

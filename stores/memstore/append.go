@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/internal/rowdigest"
 	"github.com/flightd/flightd/stores"
 )
 
@@ -18,9 +19,6 @@ import (
 func (s *Store) Append(
 	ctx context.Context, dst stores.DataSource, id string, rows stores.Rows,
 ) (stores.Written, error) {
-	if id == "" {
-		return stores.Written{}, fault.New(fault.Invalid, "an append needs an id")
-	}
 	before, err := s.table(dst)
 	if err != nil {
 		return stores.Written{}, err
@@ -28,6 +26,16 @@ func (s *Store) Append(
 	rec, err := collect(ctx, before.schema, rows)
 	if err != nil {
 		return stores.Written{}, err
+	}
+	if id = "id " + id; id == "id " {
+		digest, err := rowdigest.New(rec.Schema())
+		if err == nil {
+			err = digest.Add(rec)
+		}
+		if err != nil {
+			return stores.Written{}, err
+		}
+		id = "rows " + digest.Sum().String()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +84,7 @@ func (t *table) repeat(id string, known appended, rec arrow.Record) (stores.Writ
 		same = array.RecordApproxEqual(t.records[known.part], rec, array.WithNaNsEqual(true), array.WithAbsTolerance(0))
 	}
 	if !same {
-		return stores.Written{}, fault.New(fault.AlreadyExists, "id %q has written other rows to %s", id, t.name)
+		return stores.Written{}, fault.New(fault.AlreadyExists, "%q has written other rows to %s", id, t.name)
 	}
 	return stores.Written{Rows: known.rows, Duplicate: true}, nil
 }

@@ -25,6 +25,7 @@ var appendChecks = []check{
 	{"append again", "The same id again changes nothing and reports what the first call wrote.", needsAppend, checkAppendAgain},
 	{"append other", "The same id with other rows is ErrAlreadyExists and changes nothing.", needsAppend, checkAppendOther},
 	{"append ids", "Any text of 1 to 256 bytes is an id of its own.", needsAppend, checkAppendIDs},
+	{"append rows", "An empty id stands for the rows: the same rows again change nothing.", needsAppend, checkAppendRows},
 	{"append at once", "Of several appends with one id at once, one writes.", needsAppend, checkAppendAtOnce},
 	{"append together", "Of several appends at once, none is lost.", needsAppend, checkAppendTogether},
 	{"durable", "What Append has reported is there after a restart, its id included.", both(needsAppend, needsReopen), checkDurable},
@@ -237,6 +238,27 @@ func checkAppendIDs(t *testing.T, h Harness) error {
 		}
 	}
 	return s.holds(t, h, added...)
+}
+
+func checkAppendRows(t *testing.T, h Harness) error {
+	s, err := h.open(t, history(1, 5))
+	if err != nil {
+		return err
+	}
+	whole, pieces, other := h.rows(1, 21), h.rows(3, 7), h.rows(1, 20)
+	for _, c := range []struct {
+		rows  Table
+		known bool
+	}{{whole, false}, {pieces, true}, {other, false}, {whole, true}} {
+		written, err := s.write(t, "", rowsOf(c.rows, nil))
+		if err != nil {
+			return err
+		}
+		if written != (stores.Written{Rows: c.rows.rows(), Duplicate: c.known}) {
+			return fmt.Errorf("%d rows, written before: %v, were reported as %+v", c.rows.rows(), c.known, written)
+		}
+	}
+	return s.holds(t, h, whole, other)
 }
 
 func checkAppendAtOnce(t *testing.T, h Harness) error {

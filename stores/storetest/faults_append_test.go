@@ -135,6 +135,14 @@ func appendFaults() []fault {
 		{check: "append ids", what: "without case", breaks: appending(withID(strings.ToLower))},
 		{check: "append ids", what: "cut off", breaks: appending(withID(func(id string) string { return id[:min(len(id), 255)] }))},
 		{check: "append ids", what: "without a second NUL", breaks: appending(withID(func(id string) string { before, _, _ := strings.Cut(id, "\x00"); return before }))},
+		{check: "append rows", what: "written twice", breaks: appending(forgetful())},
+		{check: "append rows", what: "one write only", breaks: appending(
+			func(ctx context.Context, id string, rows stores.Rows, write appendFunc) (stores.Written, error) {
+				if id == "" {
+					id = "none"
+				}
+				return known(write(ctx, id, rows))
+			})},
 		{check: "append at once", what: "all write", breaks: appending(forgetful())},
 		{check: "append together", what: "one is lost", breaks: appending(
 			func(ctx context.Context, id string, rows stores.Rows, write appendFunc) (stores.Written, error) {
