@@ -78,6 +78,11 @@ func list[V any](d *decoder, read func(*decoder) (V, error)) ([]V, error) {
 	if err := d.open('[', "a list"); err != nil {
 		return nil, err
 	}
+	return elements(d, read)
+}
+
+// elements reads the rest of an array whose bracket has been read.
+func elements[V any](d *decoder, read func(*decoder) (V, error)) ([]V, error) {
 	values := []V{}
 	for d.json.More() {
 		if len(values) == maxListed {
