@@ -16,6 +16,13 @@ const explainAction = "flightd.explain"
 
 // ListActions lists what DoAction takes.
 func (s *Server) ListActions(_ *flight.Empty, stream flight.FlightService_ListActionsServer) error {
+	if s.feast != nil {
+		for _, a := range feastActions {
+			if err := stream.Send(a); err != nil {
+				return err
+			}
+		}
+	}
 	return stream.Send(&flight.ActionType{Type: explainAction,
 		Description: "Runs a ticket, throws the answer away, and returns as JSON what was read, what was skipped and how."})
 }

@@ -13,6 +13,12 @@ import (
 
 // GetFlightInfo plans a request and says how to fetch it: the schema, and one ticket for each share.
 func (s *Server) GetFlightInfo(ctx context.Context, d *flight.FlightDescriptor) (*flight.FlightInfo, error) {
+	if f, err := s.feastCommand(ctx, tickets.GetFlightInfo, d.GetCmd()); err != nil || f != nil {
+		if err != nil {
+			return nil, err
+		}
+		return s.parkedInfo(ctx, d)
+	}
 	t, job, err := s.look(ctx, tickets.GetFlightInfo, d)
 	if err != nil {
 		return nil, err

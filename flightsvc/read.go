@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/flight"
@@ -18,6 +19,9 @@ import (
 // DoGet streams the answer to a ticket.
 func (s *Server) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetServer) error {
 	ctx := stream.Context()
+	if id, ok := strings.CutPrefix(string(ticket.GetTicket()), parkedTicket); ok && s.feast != nil {
+		return s.parkedAnswer(ctx, id, stream)
+	}
 	t, err := parse(ctx, tickets.DoGet, ticket.GetTicket())
 	if err != nil {
 		return err
@@ -44,6 +48,12 @@ func (s *Server) DoExchange(stream flight.FlightService_DoExchangeServer) error 
 	descriptor, err := up.descriptor()
 	if err != nil {
 		return err
+	}
+	if f, err := s.feastCommand(ctx, tickets.DoExchange, descriptor.GetCmd()); err != nil || f != nil {
+		if err != nil {
+			return err
+		}
+		return s.feastExchange(ctx, f, up, stream)
 	}
 	t, err := parseDescriptor(ctx, tickets.DoExchange, descriptor)
 	if err != nil {
@@ -102,7 +112,12 @@ func (s *Server) plan(ctx context.Context, t *tickets.Ticket, entities *stores.R
 		return nil, err
 	}
 	c.sees(request)
-	return stores.Plan(ctx, request, stores.Options{Budget: c.memory, EntityRows: s.limits.EntityRows})
+	return stores.Plan(ctx, request, s.planOptions(c))
+}
+
+// planOptions are what the server lends to the jobs of a call: what all may hold of features at once is a share of its memory.
+func (s *Server) planOptions(c *call) stores.Options {
+	return stores.Options{Budget: c.memory, EntityRows: s.limits.EntityRows, GatherBytes: max(s.limits.Memory/int64(s.limits.Concurrent), 8<<20)}
 }
 
 // entityRows are the rows that a ticket itself brings: inline or staged. nil: it brings none.
@@ -158,7 +173,7 @@ func parseDescriptor(ctx context.Context, call tickets.Call, d *flight.FlightDes
 
 func ticketError(err error) error {
 	if errors.Is(err, tickets.ErrFeast) {
-		return fault.New(fault.Unimplemented, "%w; Feast clients are not served yet", err)
+		return fault.New(fault.Unimplemented, "%w, which does not belong to this call", err)
 	}
 	return fault.New(fault.Invalid, "%w", err)
 }

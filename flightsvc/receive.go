@@ -67,14 +67,36 @@ func (in *incoming) Next() (header, body []byte, err error) {
 // streamed opens the entity rows that follow a descriptor. A client that closes its side without a schema has sent no
 // entity rows, which is not the same as a table of zero rows.
 func (s *Server) streamed(ctx context.Context, up *incoming, memory *account) (*stores.Rows, error) {
-	r, err := ipcguard.NewReader(ctx, up, s.guard(memory))
-	if err == io.EOF {
-		return nil, fault.New(fault.Invalid, "no entity rows came: the stream ended without a schema")
-	}
+	r, err := s.reader(ctx, up, memory)
 	if err != nil {
 		return nil, err
 	}
 	return &stores.Rows{Schema: r.Schema(), Len: -1, Records: s.bounded(r.Records())}, nil
+}
+
+// passing opens rows that are to be written: the memory of each record is given back when the next one is asked for.
+func (s *Server) passing(ctx context.Context, up *incoming, memory *account) (*stores.Rows, error) {
+	r, err := s.reader(ctx, up, memory)
+	if err != nil {
+		return nil, err
+	}
+	return &stores.Rows{Schema: r.Schema(), Len: -1, Records: func(yield func(arrow.Record, error) bool) {
+		defer r.Release()
+		for rec, err := range r.Records() {
+			if !yield(rec, err) {
+				return
+			}
+			r.Release()
+		}
+	}}, nil
+}
+
+func (s *Server) reader(ctx context.Context, up *incoming, memory *account) (*ipcguard.Reader, error) {
+	r, err := ipcguard.NewReader(ctx, up, s.guard(memory))
+	if err == io.EOF {
+		return nil, fault.New(fault.Invalid, "no rows came: the stream ended without a schema")
+	}
+	return r, err
 }
 
 // inline reads entity rows that stand in the ticket itself.
@@ -129,7 +151,7 @@ func (s *Server) bounded(records iter.Seq2[arrow.Record, error]) iter.Seq2[arrow
 	}
 }
 
-// DoPut takes entity rows to be staged. Writes of features and logs are not there yet.
+// DoPut takes rows: to be staged for later calls, or to be written.
 func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 	ctx := stream.Context()
 	c := callOf(ctx)
@@ -141,25 +163,91 @@ func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 	if err != nil {
 		return err
 	}
+	if f, err := s.feastCommand(ctx, tickets.DoPut, descriptor.GetCmd()); err != nil || f != nil {
+		if err != nil {
+			return err
+		}
+		return s.feastPut(ctx, f, descriptor.GetCmd(), up)
+	}
 	t, err := parseDescriptor(ctx, tickets.DoPut, descriptor)
 	if err != nil {
 		return err
 	}
-	if t.EntityRows == nil {
-		return fault.New(fault.Unimplemented, "DoPut of %q is not there yet; only entity_rows can be put", t.Kind())
+	var answer any
+	if t.EntityRows != nil {
+		answer, err = s.putEntityRows(ctx, up)
+	} else {
+		answer, err = s.putWrite(ctx, t, up)
 	}
-	id, u, err := s.stage(ctx, up)
 	if err != nil {
 		return err
 	}
-	c.rows, c.bytes = u.rows, u.bytes
-	metadata, err := json.Marshal(struct {
-		ID      string `json:"entity_rows_id"`
-		Rows    int64  `json:"rows"`
-		Expires string `json:"expires"`
-	}{id, u.rows, u.expires.UTC().Format(time.RFC3339)})
+	metadata, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}
 	return stream.Send(&flight.PutResult{AppMetadata: metadata})
+}
+
+// putEntityRows stages rows and says how they are called.
+func (s *Server) putEntityRows(ctx context.Context, up *incoming) (any, error) {
+	id, u, err := s.stage(ctx, up)
+	if err != nil {
+		return nil, err
+	}
+	c := callOf(ctx)
+	c.rows, c.bytes = u.rows, u.bytes
+	return struct {
+		ID      string `json:"entity_rows_id"`
+		Rows    int64  `json:"rows"`
+		Expires string `json:"expires"`
+	}{id, u.rows, u.expires.UTC().Format(time.RFC3339)}, nil
+}
+
+// putWrite writes rows to the source of a view, or to where the logged features of a service go. The answer comes after the
+// rows are durable.
+func (s *Server) putWrite(ctx context.Context, t *tickets.Ticket, up *incoming) (any, error) {
+	c := callOf(ctx)
+	catalog, err := s.catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	write, err := writer(c, catalog, t)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.passing(ctx, up, c.memory)
+	if err != nil {
+		return nil, err
+	}
+	written, err := write(ctx, *rows)
+	if err != nil {
+		return nil, err
+	}
+	c.rows = written.Rows
+	return struct {
+		Rows      int64 `json:"rows"`
+		Duplicate bool  `json:"duplicate"`
+	}{written.Rows, written.Duplicate}, nil
+}
+
+// writer looks up the names of a write.
+func writer(c *call, catalog *stores.Catalog, t *tickets.Ticket) (func(context.Context, stores.Rows) (stores.Written, error), error) {
+	if t.Log != nil {
+		service, err := catalog.Service(t.Log.FeatureService)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, rows stores.Rows) (stores.Written, error) {
+			return stores.WriteLog(ctx, service, rows, stores.WriteOptions{})
+		}, nil
+	}
+	view, err := catalog.View(t.Write.View)
+	if err != nil {
+		return nil, err
+	}
+	c.views = []string{view.Name}
+	return func(ctx context.Context, rows stores.Rows) (stores.Written, error) {
+		return stores.WriteView(ctx, view, t.Write.RequestID, rows, stores.WriteOptions{})
+	}, nil
 }

@@ -24,6 +24,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/ondemand"
+	"github.com/flightd/flightd/registry"
 	"github.com/flightd/flightd/stores"
 )
 
@@ -34,6 +36,9 @@ type Options struct {
 	TLS             *TLSFiles // nil: plain text
 	Log             zerolog.Logger
 	ShutdownTimeout time.Duration // how long running calls may go on after the end was asked for; 0: 30 s
+
+	Feast    *registry.Repository // answers Feast's clients; nil: they are not served
+	OnDemand *ondemand.Pool       // runs Feast's on-demand views; nil: they are refused
 }
 
 // Server is a Flight server over a catalog.
@@ -51,6 +56,8 @@ type Server struct {
 	uploads  *gate // calls that receive entity rows
 	plans    *gate // calls that only look at sources
 	staging  *staging
+	feast    *registry.Repository
+	onDemand *ondemand.Pool
 	handlers sync.WaitGroup
 
 	closing  context.Context // ends when no more calls are taken
@@ -69,7 +76,7 @@ func New(opt Options) (*Server, error) {
 		health: health.NewServer(), memory: newPool(limits.Memory),
 		arrivals: newArrivals(max(limits.Memory/2, 4*ticketBytes)),
 		reads:    newGate(limits.Concurrent), uploads: newGate(limits.Concurrent), plans: newGate(limits.Concurrent),
-		staging: newStaging(limits), gone: make(chan struct{}),
+		staging: newStaging(limits), gone: make(chan struct{}), feast: opt.Feast, onDemand: opt.OnDemand,
 	}
 	setDefault(&s.grace, 30*time.Second)
 	s.closing, s.close = context.WithCancel(context.Background())

@@ -24,12 +24,16 @@ type staging struct {
 	bytes    int64
 	byCaller map[string]int64
 	uploads  map[string]*upload
+	commands map[commandKey]string // of a caller -> id
 }
+
+type commandKey struct{ caller, command string }
 
 // upload is one set of staged rows. Its memory is held by an account of its own, which lives as long as the upload and
 // the calls that use it.
 type upload struct {
 	caller  string
+	command string // of a Feast client, which asks for it in two calls more; "": rows are all it is
 	schema  *arrow.Schema
 	records []arrow.Record
 	rows    int64
@@ -44,12 +48,18 @@ type upload struct {
 const uploadCost = 4 << 10
 
 func newStaging(l Limits) *staging {
-	return &staging{limit: l.Staged, keep: l.StagedFor, byCaller: make(map[string]int64), uploads: make(map[string]*upload)}
+	return &staging{limit: l.Staged, keep: l.StagedFor, byCaller: make(map[string]int64), uploads: make(map[string]*upload),
+		commands: make(map[commandKey]string)}
 }
 
 // stage receives entity rows and keeps them.
 func (s *Server) stage(ctx context.Context, up *incoming) (id string, u *upload, err error) {
-	u = &upload{caller: callOf(ctx).caller, memory: s.memory.account(s.limits.QueueFor)}
+	return s.stageFor(ctx, up, "")
+}
+
+// stageFor receives the entity rows of a command and keeps both.
+func (s *Server) stageFor(ctx context.Context, up *incoming, command string) (id string, u *upload, err error) {
+	u = &upload{caller: callOf(ctx).caller, command: command, memory: s.memory.account(s.limits.QueueFor)}
 	kept := false
 	defer func() {
 		if !kept {
@@ -66,7 +76,7 @@ func (s *Server) stage(ctx context.Context, up *incoming) (id string, u *upload,
 
 // fill receives the rows of an upload.
 func (s *Server) fill(ctx context.Context, u *upload, up *incoming) error {
-	if err := u.memory.Reserve(ctx, uploadCost); err != nil {
+	if err := u.memory.Reserve(ctx, uploadCost+int64(len(u.command))); err != nil {
 		return err
 	}
 	rows, err := s.streamed(ctx, up, u.memory)
@@ -124,6 +134,9 @@ func (s *staging) add(u *upload) (id string, err error) {
 	u.expires = time.Now().Add(s.keep)
 	u.timer = time.AfterFunc(s.keep, func() { s.remove(id) })
 	s.uploads[id] = u
+	if u.command != "" {
+		s.commands[commandKey{u.caller, u.command}] = id // the same once more is the same question
+	}
 	s.bytes += u.bytes
 	s.byCaller[u.caller] += u.bytes
 	return id, nil
@@ -143,6 +156,31 @@ func (s *staging) rows(id, caller string) (rows *stores.Rows, release func(), er
 	return &stores.Rows{Schema: u.schema, Len: u.rows, Records: sequence(u.records)}, func() { s.drop(u) }, nil
 }
 
+// parked finds the id of a command that a caller has put here.
+func (s *staging) parked(command, caller string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.commands[commandKey{caller, command}]
+	if !ok {
+		return "", fault.New(fault.NotFound, "Flight not found: this command has not been put, or longer ago than %s (limits.staged_for)", s.keep)
+	}
+	return id, nil
+}
+
+// parkedRows returns a command that was put here, and its rows.
+func (s *staging) parkedRows(id, caller string) (command string, rows *stores.Rows, release func(), err error) {
+	rows, release, err = s.rows(id, caller)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.uploads[id]; u != nil {
+		command = u.command
+	}
+	return command, rows, release, nil
+}
+
 // drop ends one use of an upload. The last one gives its memory back.
 func (s *staging) drop(u *upload) {
 	s.mu.Lock()
@@ -160,6 +198,9 @@ func (s *staging) remove(id string) {
 	if u != nil {
 		u.timer.Stop()
 		delete(s.uploads, id)
+		if key := (commandKey{u.caller, u.command}); s.commands[key] == id {
+			delete(s.commands, key)
+		}
 		s.bytes -= u.bytes
 		if s.byCaller[u.caller] -= u.bytes; s.byCaller[u.caller] == 0 {
 			delete(s.byCaller, u.caller)

@@ -55,6 +55,9 @@ func toStatus(ctx context.Context, err error) error {
 	case interrupted && (kind == fault.Unknown || ctx.Err() != nil):
 		return contextStatus(ctx, err)
 	case kind != fault.Unknown: // also of a wait inside the call that was too long for a store
+		if text, ok := feastText(err); ok {
+			return status.Error(codeOf[kind], text)
+		}
 		return status.Error(codeOf[kind], clip(err.Error()))
 	}
 	if s, ok := status.FromError(err); ok { // gRPC's own: it could not send or receive
