@@ -16,7 +16,8 @@ import (
 
 // Config is a valid configuration. Make one with Load or Parse.
 type Config struct {
-	Listen          string          `yaml:"listen"` // host:port; the host may be empty (all addresses), port 0 is any free one
+	Listen          string          `yaml:"listen"`     // host:port; the host may be empty (all addresses), port 0 is any free one
+	FeastRepo       string          `yaml:"feast_repo"` // folder of a Feast repository that has the definitions; "": they are in the next three
 	Stores          Stores          `yaml:"stores"`
 	FeatureViews    FeatureViews    `yaml:"feature_views"`
 	FeatureServices FeatureServices `yaml:"feature_services"`
@@ -100,6 +101,9 @@ type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 	Format string `yaml:"format"` // json, console, or auto: console on a terminal
 }
+
+// Default is the configuration of a server whose definitions are elsewhere, in a Feast repository.
+func Default() *Config { return defaults() }
 
 // defaults is the configuration that a file changes.
 func defaults() *Config {

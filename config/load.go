@@ -64,6 +64,9 @@ func parseYAML(data []byte) (ast.Node, *Error) {
 
 // rebase makes paths relative to the folder of the file.
 func (c *Config) rebase(dir string) {
+	if c.FeastRepo != "" && !filepath.IsAbs(c.FeastRepo) {
+		c.FeastRepo = filepath.Join(dir, c.FeastRepo)
+	}
 	if c.TLS != nil {
 		for _, path := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA} {
 			if *path != "" && !filepath.IsAbs(*path) {

@@ -21,9 +21,13 @@ func (c *Config) validate(d *decoder) {
 	if err := checkAddress(c.Listen); err != nil && !d.failed["listen"] {
 		d.report("listen", "%v", err)
 	}
-	c.validateStores(d)
-	c.validateViews(d)
-	c.validateServices(d)
+	if d.given("feast_repo") {
+		c.validateRepo(d)
+	} else {
+		c.validateStores(d)
+		c.validateViews(d)
+		c.validateServices(d)
+	}
 	if c.TLS != nil && !d.failed["tls"] {
 		d.require("tls", "cert", c.TLS.Cert)
 		d.require("tls", "key", c.TLS.Key)
@@ -148,5 +152,15 @@ func (d *decoder) oneOf(path, value string, known ...string) {
 func (d *decoder) positive(path string, n int64) {
 	if n <= 0 && !d.failed[path] {
 		d.report(path, "it must be more than 0")
+	}
+}
+
+// validateRepo sees to it that definitions come from one place.
+func (c *Config) validateRepo(d *decoder) {
+	d.notEmpty("feast_repo", c.FeastRepo)
+	for _, section := range []string{"stores", "feature_views", "feature_services"} {
+		if d.given(section) {
+			d.report(section, "the definitions come from feast_repo; leave one of the two out")
+		}
 	}
 }

@@ -1,43 +1,129 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"github.com/flightd/flightd/config"
+	"github.com/flightd/flightd/ondemand"
+	"github.com/flightd/flightd/registry"
+	"github.com/flightd/flightd/stores"
+	"github.com/flightd/flightd/stores/filestore"
 )
 
 // configFlags are the flags that say which catalog is meant.
 func configFlags() []cli.Flag {
+	const category = "Feast:"
 	return []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "the configuration `FILE`; without it ./flightd.yaml"},
-		&cli.StringFlag{Name: "feast-repo", Usage: "a Feast repository in `DIR`; not there yet"},
+		&cli.StringFlag{Name: "feast-repo", Category: category, Usage: "serve the Feast repository in `DIR`, and Feast's clients"},
+		&cli.StringFlag{Name: "feast-python", Category: category, EnvVars: []string{"FLIGHTD_FEAST_PYTHON"},
+			Usage: "the `PYTHON` that runs on-demand feature views; it has your Feast"},
+		&cli.StringFlag{Name: "feast-no-entities", Category: category, Value: "timeline",
+			Usage: "what a retrieval without entity rows gives: timeline, or snapshot as Feast's dask store does"},
 	}
 }
 
-// loadConfig finds and reads the configuration.
-func loadConfig(c *cli.Context) (*config.Config, error) {
-	if c.IsSet("feast-repo") {
-		return nil, usagef("--feast-repo: Feast repositories are not served yet; describe the views in a flightd.yaml")
+// served is a catalog with what belongs to it.
+type served struct {
+	conf     *config.Config
+	catalog  func(context.Context) (*stores.Catalog, error)
+	feast    *registry.Repository // nil: definitions are in conf
+	onDemand *ondemand.Pool       // nil: on-demand views are not run
+	close    func() error
+}
+
+// source says which of the two kinds of definitions is meant: a configuration file, or the folder of a Feast repository.
+func source(c *cli.Context) (file, repo string, err error) {
+	file, repo = c.String("config"), c.String("feast-repo")
+	switch {
+	case file != "" && repo != "":
+		return "", "", usagef("--config and --feast-repo say both where the definitions are; give one")
+	case file != "" || repo != "":
+		return file, repo, nil
 	}
-	path := c.String("config")
-	if path == "" {
-		path = "flightd.yaml"
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			if _, err := os.Stat("feature_store.yaml"); err == nil {
-				return nil, configError{errors.New("there is a feature_store.yaml here, but Feast repositories are not served yet; " +
-					"describe the views in a flightd.yaml")}
+	for _, name := range []string{"flightd.yaml", "feature_store.yaml"} {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			if name == "flightd.yaml" {
+				return name, "", nil
 			}
-			return nil, configError{errors.New("no configuration: looked for ./flightd.yaml and ./feature_store.yaml; give one with --config FILE, " +
-				"or make a sample with `flightd init DIR`")}
+			return "", ".", nil
 		}
 	}
-	loaded, err := config.Load(path)
+	return "", "", configError{errors.New("no configuration: looked for ./flightd.yaml and ./feature_store.yaml; give one with --config FILE " +
+		"or --feast-repo DIR, or make a sample with `flightd init DIR`")}
+}
+
+// loadConfig finds and reads the configuration; that of a Feast repository has the defaults, and its folder.
+func loadConfig(c *cli.Context) (conf *config.Config, repo string, err error) {
+	file, repo, err := source(c)
+	if err != nil {
+		return nil, "", err
+	}
+	if repo != "" {
+		return config.Default(), repo, nil
+	}
+	if conf, err = config.Load(file); err != nil {
+		return nil, "", configError{err}
+	}
+	return conf, conf.FeastRepo, nil
+}
+
+// open opens the stores of a configuration or of a Feast repository.
+func open(c *cli.Context, conf *config.Config, repo string, log zerolog.Logger) (*served, error) {
+	if repo != "" {
+		return openFeast(c, conf, repo, log)
+	}
+	catalog, closeStores, err := conf.Open(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	return &served{conf: conf, close: closeStores, catalog: func(context.Context) (*stores.Catalog, error) { return catalog, nil }}, nil
+}
+
+func openFeast(c *cli.Context, conf *config.Config, repo string, log zerolog.Logger) (*served, error) {
+	mode := stores.Mode(c.String("feast-no-entities"))
+	if !slices.Contains([]stores.Mode{stores.Timeline, stores.Snapshot}, mode) {
+		return nil, usagef("--feast-no-entities is timeline or snapshot, found %q", mode)
+	}
+	dir, err := filepath.Abs(repo)
+	if err != nil {
+		return nil, err
+	}
+	feast, err := registry.ReadConfig(dir, os.LookupEnv)
+	if err != nil {
+		return nil, configError{fmt.Errorf("Feast repository %s: %w", repo, err)}
+	}
+	repository, err := registry.Open(feast, registry.Options{
+		Mode: mode, Warn: func(err error) { warnRegistry(log, err) },
+		Files: func(root string) (stores.OfflineStore, error) {
+			return (&filestore.Config{Root: root}).Open(context.Background())
+		},
+	})
 	if err != nil {
 		return nil, configError{err}
 	}
-	return loaded, nil
+	s := &served{conf: conf, feast: repository, catalog: repository.Catalog, close: repository.Close}
+	if python := c.String("feast-python"); python != "" {
+		s.onDemand = ondemand.New(ondemand.Options{Command: []string{python}, Dir: dir, Timeout: time.Minute})
+		s.close = func() error { return errors.Join(s.onDemand.Close(), repository.Close()) }
+	}
+	return s, nil
+}
+
+func warnRegistry(log zerolog.Logger, err error) {
+	if err == nil {
+		log.Info().Msg("the Feast registry can be read again")
+		return
+	}
+	log.Warn().Str("error", err.Error()).Msg("the Feast registry cannot be read; its last good copy is used")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"github.com/flightd/flightd/stores"
@@ -19,7 +20,7 @@ type checker interface {
 }
 
 func check(c *cli.Context) error {
-	conf, err := loadConfig(c)
+	conf, repo, err := loadConfig(c)
 	if err != nil {
 		return err
 	}
@@ -30,11 +31,15 @@ func check(c *cli.Context) error {
 			}
 		}
 	}
-	catalog, closeStores, err := conf.Open(c.Context)
+	opened, err := open(c, conf, repo, zerolog.Nop())
 	if err != nil {
 		return err
 	}
-	defer closeStores() //nolint:errcheck // stores are read-only: nothing can be lost
+	defer opened.close() //nolint:errcheck // nothing is written
+	catalog, err := opened.catalog(c.Context)
+	if err != nil {
+		return err
+	}
 	broken := 0
 	for _, v := range catalog.Views() {
 		if err := stores.Check(c.Context, v); err != nil {

@@ -32,7 +32,7 @@ func serveCommand() *cli.Command {
 }
 
 func serve(c *cli.Context) error {
-	conf, err := loadConfig(c)
+	conf, repo, err := loadConfig(c)
 	if err != nil {
 		return err
 	}
@@ -52,20 +52,23 @@ func serve(c *cli.Context) error {
 		return fmt.Errorf("listen on %s: %w", conf.Listen, err)
 	}
 	defer listener.Close() // a server that ran has closed it already
-	catalog, closeStores, err := conf.Open(c.Context)
+	catalog, err := open(c, conf, repo, log)
 	if err != nil {
 		return err
 	}
-	defer closeStores() //nolint:errcheck // stores are read-only: nothing can be lost
+	defer catalog.close() //nolint:errcheck // nothing is being written any more
 	limitMemory(conf.Limits)
 	service, err := flightsvc.New(flightsvc.Options{
-		Catalog: func(context.Context) (*stores.Catalog, error) { return catalog, nil },
-		Limits:  limitsOf(conf.Limits), TLS: tlsFiles, Log: log, ShutdownTimeout: conf.ShutdownTimeout,
+		Catalog: catalog.catalog, Feast: catalog.feast, OnDemand: catalog.onDemand,
+		Limits: limitsOf(conf.Limits), TLS: tlsFiles, Log: log, ShutdownTimeout: conf.ShutdownTimeout,
 	})
 	if err != nil {
 		return configError{err}
 	}
-	warn(c.Context, log, catalog, listener.Addr(), tlsFiles)
+	warnAddress(log, listener.Addr(), tlsFiles)
+	if repo == "" {
+		warnSources(c.Context, log, catalog)
+	}
 	log.Info().Str("addr", listener.Addr().String()).Msg("serving")
 	return run(c.Context, service, listener)
 }
@@ -118,12 +121,28 @@ func limitMemory(l config.Limits) {
 	if os.Getenv("GOMEMLIMIT") == "" && int64(l.Memory) < math.MaxInt64/2 {
 		debug.SetMemoryLimit(int64(l.Memory) + 256<<20)
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 }
 
-// warn says what will not work, or is not safe, before the first call meets it.
-func warn(ctx context.Context, log zerolog.Logger, catalog *stores.Catalog, addr net.Addr, files *flightsvc.TLSFiles) {
+// garbage is how much of it may be there, in percent of what is in use, before it is collected. Most of what a server
+// holds is batches on their way out, which are garbage soon: the runtime's own 100 keeps twice the memory for little speed.
+const garbage = 40
+
+// warnAddress says what is not safe.
+func warnAddress(log zerolog.Logger, addr net.Addr, files *flightsvc.TLSFiles) {
 	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (files == nil || files.ClientCA == "") {
-		log.Warn().Str("addr", addr.String()).Msg("listening beyond loopback without authentication: everybody who reaches this port can read every view")
+		log.Warn().Str("addr", addr.String()).Msg("listening beyond loopback without authentication: everybody who reaches this port can use every view")
+	}
+}
+
+// warnSources says what will not work, before the first call meets it.
+func warnSources(ctx context.Context, log zerolog.Logger, s *served) {
+	catalog, err := s.catalog(ctx)
+	if err != nil {
+		log.Warn().Str("error", err.Error()).Msg("the catalog cannot be read")
+		return
 	}
 	for _, v := range catalog.Views() {
 		if err := stores.Check(ctx, v); err != nil {

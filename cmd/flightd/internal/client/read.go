@@ -78,9 +78,16 @@ func (c *Client) Exchange(ctx context.Context, command []byte, rows Rows, receiv
 	return err
 }
 
+// sender is the sending half of DoExchange and DoPut.
+type sender interface {
+	flight.DataStreamWriter
+	CloseSend() error
+	Context() context.Context
+}
+
 // send writes the rows and closes this side of the call. It fails only if the rows do: a stream that has ended has said
 // why to the receiver.
-func send(stream flight.FlightService_DoExchangeClient, command []byte, rows Rows) error {
+func send(stream sender, command []byte, rows Rows) error {
 	w := flight.NewRecordWriter(stream, ipc.WithSchema(rows.Schema))
 	w.SetFlightDescriptor(&flight.FlightDescriptor{Type: flight.DescriptorCMD, Cmd: command})
 	for rec, err := range rows.Records {
@@ -107,7 +114,7 @@ func send(stream flight.FlightService_DoExchangeClient, command []byte, rows Row
 }
 
 // writeError tells an error of the rows, which the encoder found, from the end of the stream.
-func writeError(stream flight.FlightService_DoExchangeClient, err error) error {
+func writeError(stream sender, err error) error {
 	if errors.Is(err, io.EOF) || stream.Context().Err() != nil {
 		return nil
 	}
