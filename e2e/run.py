@@ -1,6 +1,6 @@
 """Runs every test of the project and ends with the line "N passed, N failed, N skipped". Standard library only.
 
-    python run.py [STAGE ...] [--fuzztime 3s]        stages: lint go example fuzz e2e; none named: all, in this order
+    python run.py [STAGE ...] [--fuzztime 3s]        stages: lint go example fuzz e2e feast; none named: all, in this order
 
 A test is a top-level Go test, a pytest test, a fuzz target that ran for a while without a finding, gofmt, vet. A package
 that does not build, or dies outside its tests, is one failed test. A skipped test (a skipped subtest too) fails the run
@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 
 # Packages with goroutines, or between goroutines. The others run without the race detector, which costs several times.
-RACE = ("joins", "stores", "flightsvc", "internal/ipcguard", "internal/parquetio", "cmd")
+RACE = ("joins", "stores", "flightsvc", "ondemand", "internal/ipcguard", "internal/parquetio", "cmd")
 
 
 class Results:
@@ -201,17 +201,26 @@ def fuzz(results, args):
 
 
 def e2e(results, _):
+    pytest(results, sys.executable, ["--ignore=e2e/feast", "e2e"])
+
+
+def feast(results, _):
+    """Real clients of both generations, each in the environment of its version."""
+    for version in ("66", "67"):
+        pytest(results, os.path.join(ROOT, f".venv-feast{version}", "bin", "python"), ["e2e/feast"], prefix=f"feast{version}/")
+
+
+def pytest(results, python, arguments, prefix=""):
     report = os.path.join(ROOT, ".venv", "e2e.xml")
     if os.path.exists(report):
         os.remove(report)
     extra = os.environ.get("PYTEST", "").split()
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=8",
-                    "--junitxml", report, "e2e"] + extra, cwd=ROOT)
+    subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=8", "--junitxml", report] + arguments + extra, cwd=ROOT)
     if not os.path.exists(report):
-        results.fail("e2e", "pytest ended without a report")
+        results.fail(prefix + arguments[-1], "pytest ended without a report")
         return
     for case in ElementTree.parse(report).getroot().iter("testcase"):
-        name = case.get("classname", "").replace(".", "/") + ".py::" + case.get("name", "")
+        name = prefix + case.get("classname", "").replace(".", "/") + ".py::" + case.get("name", "")
         outcomes = {child.tag: child for child in case}
         if "failure" in outcomes or "error" in outcomes:
             results.failed.append(name)  # pytest has shown it
@@ -231,7 +240,7 @@ def allowed_skips():
     return {line.partition(": ")[0] for line in lines}
 
 
-STAGES = {"lint": lint, "go": go, "example": example, "fuzz": fuzz, "e2e": e2e}
+STAGES = {"lint": lint, "go": go, "example": example, "fuzz": fuzz, "e2e": e2e, "feast": feast}
 
 
 def main():

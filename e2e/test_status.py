@@ -92,20 +92,6 @@ def test_exceptions_of_pyarrow(client, request_, exception):
         client.get_flight_info(descriptor(request_))
 
 
-# ---- not there yet: each says so ----
-
-@pytest.mark.parametrize("command", [
-    {"write": {"view": "driver_stats"}}, {"write": {"view": "driver_stats", "request_id": "1"}}, {"log": {"feature_service": "driver_activity"}}])
-def test_writes_are_not_there_yet(world, command):
-    code, message, _ = wire.call(world.address, "DoPut", wire.flight_data(descriptor=wire.command(server.command(command))))
-    assert code.name in ("UNIMPLEMENTED", "FAILED_PRECONDITION") and message
-
-
-def test_write_by_path_is_not_there_yet(world):
-    code, message, _ = wire.call(world.address, "DoPut", wire.flight_data(descriptor=wire.path("driver_stats")))
-    assert code.name == "UNIMPLEMENTED" and message
-
-
 def test_unknown_actions_and_calls(world, client):
     assert wire.call(world.address, "DoAction", wire.field(1, b"no_such_action"))[0].name in ("UNIMPLEMENTED", "INVALID_ARGUMENT", "NOT_FOUND")
     assert wire.call(world.address, "PollFlightInfo", wire.path("driver_stats"))[0].name == "UNIMPLEMENTED"
@@ -204,8 +190,8 @@ def test_a_cancelled_call_leaves_the_server_well(client):
         writer.write_table(many, max_chunksize=10_000)
         writer.done_writing()
         reader.read_chunk()
-        reader.cancel()
-        try:
+        try:  # pyarrow says that the call was cancelled wherever it notices, and says it as a KeyboardInterrupt
+            reader.cancel()
             writer.close()
         except (fl.FlightCancelledError, pa.ArrowCancelled, pa.ArrowException, KeyboardInterrupt):
             pass
