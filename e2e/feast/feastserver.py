@@ -33,8 +33,8 @@ def free_port():
 
 
 def is_open(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as s:  # a port in the range of callers' ports may, where nobody listens, be connected to itself
+        return s.connect_ex(("127.0.0.1", port)) == 0 and s.getsockname() != s.getpeername()
 
 
 class OfflineServer:
