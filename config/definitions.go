@@ -108,7 +108,7 @@ func (c *Config) validateServices(d *decoder) {
 		if s.Log != nil && !d.failed[join(path, "log")] {
 			d.require(join(path, "log"), "destination", s.Log.Destination)
 			d.require(join(path, "log"), "store", s.Log.Store)
-			c.validateStoreName(d, join(path, "log.store"), s.Log.Store)
+			c.validateStoreName(d, join(join(path, "log"), "store"), s.Log.Store)
 		}
 	}
 }

@@ -64,13 +64,19 @@ func (s *Server) explain(ctx context.Context, ticket []byte) ([]byte, error) {
 		}
 		c.rows += rec.NumRows()
 	}
+	did := job.Trace
 	return json.Marshal(struct {
 		Plan         []string `json:"plan"`
 		Rows         int64    `json:"rows"`
 		PartsRead    int64    `json:"parts_read"`
 		PartsSkipped int64    `json:"parts_skipped"`
+		FilesRead    int64    `json:"files_read"`
+		FilesSkipped int64    `json:"files_skipped"`
+		BytesRead    int64    `json:"bytes_read"`
+		BytesSkipped int64    `json:"bytes_skipped"`
 		RowsRead     int64    `json:"rows_read"`
 		Fetched      int64    `json:"feature_rows_fetched"`
 		Memory       int64    `json:"memory_reserved_bytes"`
-	}{job.Trace.Plan, c.rows, job.Trace.PartsRead, job.Trace.PartsSkipped, job.Trace.RowsRead, job.Trace.Matched, c.memory.peak.Load()})
+	}{did.Plan, c.rows, did.PartsRead, did.PartsSkipped, did.FilesRead, did.FilesSkipped,
+		did.BytesRead, did.BytesSkipped, did.RowsRead, did.Matched, c.memory.peak.Load()})
 }

@@ -192,7 +192,11 @@ func (a *arrivals) look() {
 			return
 		}
 		total -= largest.pending()
-		largest.endAll(errCrowded)
+		if largest.pending() > slack(a.limit) { // too large for the server alone: no retry will help
+			largest.endAll(nil)
+		} else {
+			largest.endAll(errCrowded)
+		}
 	}
 }
 

@@ -138,6 +138,9 @@ func (s *Server) parkedAnswer(ctx context.Context, id string, out dataSender) er
 	}
 	c.atEnd = append(c.atEnd, release)
 	f, err := s.feastCommand(ctx, tickets.DoPut, []byte(command))
+	if err == nil && f == nil {
+		err = fault.New(fault.Invalid, "what was put under this ticket is not a command of a Feast client")
+	}
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func parseDescriptor(ctx context.Context, call tickets.Call, d *flight.FlightDes
 
 func ticketError(err error) error {
 	if errors.Is(err, tickets.ErrFeast) {
-		return fault.New(fault.Unimplemented, "%w, which does not belong to this call", err)
+		return fault.New(fault.Unimplemented, "%w; Feast's clients read by DoExchange, or by the ticket of a GetFlightInfo, from a server of a Feast repository (--feast-repo DIR)", err)
 	}
 	return fault.New(fault.Invalid, "%w", err)
 }

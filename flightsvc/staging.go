@@ -152,8 +152,8 @@ func (s *staging) rows(id, caller string) (rows *stores.Rows, release func(), er
 		return nil, nil, fault.New(fault.NotFound, "no staged entity rows under this entity_rows_id; they are kept for %s "+
 			"(limits.staged_for) and only for the caller that staged them: stage them again", s.keep)
 	}
-	u.users++
-	return &stores.Rows{Schema: u.schema, Len: u.rows, Records: sequence(u.records)}, func() { s.drop(u) }, nil
+	rows, release = s.use(u)
+	return rows, release, nil
 }
 
 // parked finds the id of a command that a caller has put here.
@@ -167,18 +167,23 @@ func (s *staging) parked(command, caller string) (string, error) {
 	return id, nil
 }
 
-// parkedRows returns a command that was put here, and its rows.
+// parkedRows returns a command that was put here, and its rows, which stay valid until they are released.
 func (s *staging) parkedRows(id, caller string) (command string, rows *stores.Rows, release func(), err error) {
-	rows, release, err = s.rows(id, caller)
-	if err != nil {
-		return "", nil, nil, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.uploads[id]; u != nil {
-		command = u.command
+	u := s.uploads[id]
+	if u == nil || u.caller != caller || u.command == "" {
+		return "", nil, nil, fault.New(fault.NotFound, "no command is kept under this ticket; it is kept for %s (limits.staged_for), "+
+			"until its answer has gone out, and only for its caller: put the command again", s.keep)
 	}
-	return command, rows, release, nil
+	rows, release = s.use(u)
+	return u.command, rows, release, nil
+}
+
+// use lends the rows of an upload. The caller holds the lock.
+func (s *staging) use(u *upload) (*stores.Rows, func()) {
+	u.users++
+	return &stores.Rows{Schema: u.schema, Len: u.rows, Records: sequence(u.records)}, func() { s.drop(u) }
 }
 
 // drop ends one use of an upload. The last one gives its memory back.

@@ -35,6 +35,12 @@ type stamps [3]struct {
 	size     int64
 }
 
+// Check reads the files and says what is wrong with them.
+func (f TLSFiles) Check() error {
+	_, err := f.read()
+	return err
+}
+
 // load reads the files, so that a mistake shows at the start, and follows their changes from then on.
 func (f TLSFiles) load(log zerolog.Logger) (*tls.Config, error) {
 	r := &reloader{files: f, log: log, stamp: f.stamps(), looked: time.Now()}

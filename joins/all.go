@@ -2,6 +2,7 @@ package joins
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -9,19 +10,23 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 )
 
-// All streams every row of a table whose event time is in the window, part after part, columns renamed as asked. Rows
+// All streams every row of a view whose event time is in the window, part after part, columns renamed as asked. Rows
 // without event time are there if the window has no bound at all. Parts are read ahead in parallel; memory is bounded by
 // a few batches.
-func All(ctx context.Context, t Table, eventTime string, columns []Feature, w Window, share Share, opt Options) iter.Seq2[arrow.Record, error] {
+func All(ctx context.Context, v View, columns []Feature, w Window, share Share, opt Options) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		p, err := newPull(t, eventTime, columns, w)
+		p, err := newPull(&v, columns, w)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		parts := p.span.parts(t, eventTime, opt)
-		names := t.Parts()
+		parts := p.span.parts(v.Table, v.EventTime, opt)
+		names := v.Table.Parts()
 		parts = slices.DeleteFunc(parts, func(i int) bool { return !share.has(names[i].Name) })
+		opt.Trace.parts(v.Table, parts, p.reads)
+		if opt.Trace != nil {
+			opt.Trace.Plan = append(opt.Trace.Plan, fmt.Sprintf("%s: all of %d of %d parts, columns %v", v.Name, len(parts), len(names), p.reads))
+		}
 		out := &coalescer{schema: p.schema, yield: func(rec arrow.Record) bool { return yield(rec, nil) }}
 		defer out.drop()
 		if err = p.stream(ctx, parts, opt, out.add); err == nil {
@@ -45,17 +50,14 @@ type pull struct {
 	timeAt  int
 }
 
-func newPull(t Table, eventTime string, columns []Feature, w Window) (*pull, error) {
-	view := &View{Name: eventTime, Table: t}
-	f, err := sourceField(view, "event timestamp", eventTime)
+func newPull(view *View, columns []Feature, w Window) (*pull, error) {
+	eventTime := view.EventTime
+	f, err := timeField(view, "event timestamp", eventTime)
 	if err != nil {
 		return nil, err
 	}
-	u, ok := unitOf(f.Type)
-	if !ok {
-		return nil, checkView(&View{Name: "all", EventTime: eventTime, Table: t}, nil)
-	}
-	p := &pull{table: t, window: w, span: w.in(u), time: eventTime, columns: columns, timeAt: -1}
+	u, _ := unitOf(f.Type)
+	p := &pull{table: view.Table, window: w, span: w.in(u), time: eventTime, columns: columns, timeAt: -1}
 	fields := make([]arrow.Field, len(columns))
 	for i, c := range columns {
 		f, err := sourceField(view, "column", c.Source)

@@ -95,7 +95,7 @@ func TestSmallPartsAreCoalesced(t *testing.T) {
 	view := joins.View{Name: "small", EventTime: "ts", Keys: []joins.Key{{Entity: "k", Source: "k"}}, Table: gatherTable{table}}
 	whole := pit.Table{Schema: e.Schema, Records: e.Records}
 	for name, records := range map[string]func(func(arrow.Record, error) bool){
-		"all":    joins.All(t.Context(), table, "ts", columns, joins.Window{}, joins.Share{}, joins.Options{}),
+		"all":    joins.All(t.Context(), view, columns, joins.Window{}, joins.Share{}, joins.Options{}),
 		"latest": joins.Latest(t.Context(), view, columns, joins.Window{}, joins.Options{}),
 	} {
 		got, err := collect(e.Schema, records)

@@ -109,7 +109,9 @@ func (d *distinct) read(ctx context.Context, v *View, w Window) error {
 	window := w.in(u)
 	window.bound = true // rows without event time make no entity row
 	sel := Selection{Columns: append(columns, v.EventTime), Time: v.EventTime, Start: w.Start, End: w.End}
-	for _, part := range window.parts(v.Table, v.EventTime, d.options) {
+	parts := window.parts(v.Table, v.EventTime, d.options)
+	d.options.Trace.parts(v.Table, parts, sel.Columns)
+	for _, part := range parts {
 		for rec, err := range v.Table.Read(ctx, part, sel) {
 			if err == nil {
 				err = ctx.Err()

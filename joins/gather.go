@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/internal/arrowsize"
 )
@@ -14,7 +15,8 @@ import (
 // gathered holds the feature rows that won, each once, and says for every entity row where its own is.
 type gathered struct {
 	records []arrow.Record
-	refs    []Ref // entity row (of the range) -> row in records
+	refs    []Ref      // entity row (of the range) -> row in records
+	widths  []rowWidth // of records, once somebody has asked
 	memory  *holding
 	bytes   atomic.Int64 // reserved in memory
 }
@@ -202,6 +204,49 @@ func (v *boundView) featureColumns() []string {
 		}
 	}
 	return columns
+}
+
+// answerBytes is the size of the rows that entity rows [lo, hi) refer to, each as often as it is referred to: exact for
+// texts, of which one may be as long as all others together, and a mean for anything else.
+func (g *gathered) answerBytes(lo, hi int) (n int64) {
+	if g.widths == nil {
+		g.widths = make([]rowWidth, len(g.records))
+		for i, rec := range g.records {
+			g.widths[i] = widthOf(rec)
+		}
+	}
+	for _, ref := range g.refs[lo:hi] {
+		if ref == nullRef {
+			continue
+		}
+		w := &g.widths[ref.Chunk]
+		n += w.mean
+		for _, col := range w.texts {
+			n += int64(col.ValueLen(int(ref.Row)))
+		}
+	}
+	return n
+}
+
+// rowWidth is what the rows of a record take.
+type rowWidth struct {
+	texts []array.BinaryLike
+	mean  int64 // of all other columns
+}
+
+func widthOf(rec arrow.Record) (w rowWidth) {
+	for _, col := range rec.Columns() {
+		switch col := col.(type) {
+		case array.BinaryLike:
+			w.texts = append(w.texts, col)
+			w.mean += 4
+		case *array.Dictionary:
+			w.mean += 4 // the dictionary travels once
+		default:
+			w.mean += arrowsize.Array(col) / max(1, rec.NumRows())
+		}
+	}
+	return w
 }
 
 // take builds the feature columns of entity rows [lo, hi) of the gathered range.

@@ -55,7 +55,7 @@ func (l *latest) close() {
 
 func (l *latest) prepare(columns []Feature, w Window) error {
 	var err error
-	if l.pull, err = newPull(l.view.Table, l.view.EventTime, columns, w); err != nil {
+	if l.pull, err = newPull(l.view, columns, w); err != nil {
 		return err
 	}
 	for _, key := range l.view.Keys {
@@ -71,7 +71,7 @@ func (l *latest) prepare(columns []Feature, w Window) error {
 	}
 	l.reads = append(l.reads, l.view.EventTime)
 	if l.view.Created != "" {
-		if _, err := sourceField(l.view, "created", l.view.Created); err != nil {
+		if _, err := timeField(l.view, "created", l.view.Created); err != nil {
 			return err
 		}
 		l.reads = append(l.reads, l.view.Created)
@@ -104,6 +104,7 @@ func (l *latest) reading(parts []int) *reading {
 func (l *latest) match(ctx context.Context, opt Options) error {
 	sel := Selection{Columns: l.reads, Time: l.view.EventTime, Start: l.pull.window.Start, End: l.pull.window.End}
 	parts := l.pull.span.parts(l.view.Table, l.view.EventTime, opt)
+	opt.Trace.parts(l.view.Table, parts, sel.Columns)
 	r := l.reading(parts)
 	l.found = newNewest(ctx, l.memory, r)
 	l.nulls = nullKeys{latest: l, ctx: ctx}

@@ -105,8 +105,8 @@ type matching struct {
 }
 
 // planMatching decides on threads and blocks, and reserves their memory; a short budget means fewer blocks.
-func (c *call) planMatching(ctx context.Context, v *boundView, parts []int) (m matching, reserved int64, err error) {
-	m = matching{threads: max(1, min(c.options.threads(), len(parts))), blocks: leastBlocks, shared: v.index.parts > 1}
+func (c *call) planMatching(ctx context.Context, v *boundView, parts []int, threads int) (m matching, reserved int64, err error) {
+	m = matching{threads: max(1, min(threads, len(parts))), blocks: leastBlocks, shared: v.index.parts > 1}
 	if m.shared {
 		m.blocks = 2*v.index.parts + min(waitingRows, rowsOf(v.Table, parts)/m.threads)/blockRows
 	}
@@ -171,12 +171,12 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 	}
 	opt := c.options
 	parts := v.parts(opt)
+	threads := opt.threads()
 	gatherer, canGather := v.Table.(Gatherer)
 	if !canGather {
-		opt.Threads, c.options.Threads = 1, 1
+		threads = 1
 	}
-	m, reserved, err := c.planMatching(ctx, v, parts)
-	c.options.Threads = opt.Threads
+	m, reserved, err := c.planMatching(ctx, v, parts, threads)
 	if err != nil {
 		return err
 	}
@@ -203,23 +203,22 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 	if joined.winners, err = v.fill(ctx, found, c.rows, opt); err != nil {
 		return err
 	}
-	c.trace(v, len(parts), rows, m, canGather)
+	c.trace(v, parts, rows, m, canGather)
 	return nil
 }
 
-func (c *call) trace(v *boundView, read int, rows int64, m matching, canGather bool) {
+func (c *call) trace(v *boundView, read []int, rows int64, m matching, canGather bool) {
 	t := c.options.Trace
 	if t == nil {
 		return
 	}
 	all := len(v.Table.Parts())
-	t.PartsRead += int64(read)
-	t.PartsSkipped += int64(all - read)
+	t.parts(v.Table, read, v.columns)
 	t.RowsRead += rows
 	how := "features fetched by position"
 	if !canGather {
 		how = "features of the best rows kept while reading"
 	}
 	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %d entity rows in %d groups and %d partitions, %d threads, %s",
-		v.Name, read, all, rows, v.columns, len(v.index.row), v.index.groups, v.index.parts, m.threads, how))
+		v.Name, len(read), all, rows, v.columns, len(v.index.row), v.index.groups, v.index.parts, m.threads, how))
 }

@@ -106,7 +106,7 @@ func (q *question) ask(t *testing.T, share joins.Share) (pit.Table, error) {
 		view, columns := pullView(q.rng, w, q.s.Features)
 		schema := columnsSchema(view.Table.Schema(), columns)
 		if q.s.Kind == pit.KindAll {
-			return collect(schema, joins.All(t.Context(), view.Table, view.EventTime, columns, window, share, opt))
+			return collect(schema, joins.All(t.Context(), view, columns, window, share, opt))
 		}
 		return collect(schema, joins.Latest(t.Context(), view, columns, window, opt))
 	}

@@ -207,6 +207,14 @@ func (r rangeFeatures) release() {
 	}
 }
 
+// bytes is the size of the features of entity rows [lo, hi) of the range in an answer.
+func (r rangeFeatures) bytes(lo, hi int) (n int64) {
+	for _, g := range r {
+		n += g.answerBytes(lo, hi)
+	}
+	return n
+}
+
 // gather fetches the features of entity rows [lo, hi). After an error nothing is held.
 func (c *call) gather(ctx context.Context, lo, hi int) (all rangeFeatures, err error) {
 	defer func() {
@@ -235,18 +243,13 @@ func (c *call) gather(ctx context.Context, lo, hi int) (all rangeFeatures, err e
 
 // emitRange answers entity rows [lo, hi).
 func (c *call) emitRange(ctx context.Context, all rangeFeatures, lo, hi int, yield func(arrow.Record) bool) error {
-	var total int64
-	for _, g := range all {
-		total += g.bytes.Load()
-	}
-	perRow := total/int64(hi-lo) + 1
 	at := 0
 	for _, rec := range c.entities.Records {
 		rows := int(rec.NumRows())
 		from, to := max(lo, at), min(hi, at+rows)
 		if from < to {
 			piece := rec.NewSlice(int64(from-at), int64(to-at))
-			err := c.emitPiece(ctx, piece, all, from-lo, perRow, yield)
+			err := c.emitPiece(ctx, piece, all, from-lo, yield)
 			piece.Release()
 			if err != nil {
 				return err
@@ -257,16 +260,20 @@ func (c *call) emitRange(ctx context.Context, all rangeFeatures, lo, hi int, yie
 	return nil
 }
 
-// emitPiece answers a run of neighbouring entity rows, the first of which is row first of the gathered range.
-func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all rangeFeatures, first int, perRow int64, yield func(arrow.Record) bool) error {
+// emitPiece answers a run of neighbouring entity rows, the first of which is row first of the gathered range. A feature row
+// that won for many of them is there once, and many times in the answer: its size is counted for each.
+func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all rangeFeatures, first int, yield func(arrow.Record) bool) error {
 	rows := int(piece.NumRows())
-	perRow += arrowsize.Rows(piece) / int64(rows)
+	perRow := arrowsize.Rows(piece)/int64(rows) + 1
 	step := int(min(maxBatchRows, max(1, batchBytes/perRow)))
 	for lo := 0; lo < rows; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n := min(step, rows-lo)
+		for n > 1 && perRow*int64(n)+all.bytes(first+lo, first+lo+n) > 2*batchBytes {
+			n /= 2
+		}
 		rec, err := c.assemble(piece, all, first, lo, n)
 		if errors.Is(err, errTooLong) && n > 1 {
 			step = n / 2

@@ -175,7 +175,7 @@ func TestRandomAll(t *testing.T) {
 		got := pit.Table{Schema: want.Schema()}
 		for i := range max(of, 1) {
 			share := joins.Share{Index: i, Of: of}
-			some, err := collect(want.Schema(), joins.All(t.Context(), v.Table, v.EventTime, columns, joins.Window(c.Window), share, opt))
+			some, err := collect(want.Schema(), joins.All(t.Context(), v, columns, joins.Window(c.Window), share, opt))
 			if err != nil {
 				t.Fatal(err)
 			}

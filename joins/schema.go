@@ -39,7 +39,7 @@ func AnswerSchema(entities *arrow.Schema, time string, views []View) (*arrow.Sch
 			}
 			if other, taken := origin[feature.Name]; taken {
 				return nil, fault.New(fault.Invalid, "two columns of the answer would be called %q: %s, and feature %q of %q; "+
-					"ask for full feature names, or use an alias", feature.Name, other, feature.Source, v.Name)
+					"ask for full feature names", feature.Name, other, feature.Source, v.Name)
 			}
 			origin[feature.Name] = fmt.Sprintf("feature %q of %q", feature.Source, v.Name)
 			fields = append(fields, arrow.Field{Name: feature.Name, Type: decoded(f.Type), Nullable: true, Metadata: f.Metadata})
@@ -78,19 +78,35 @@ func checkEntities(s *arrow.Schema, time string) error {
 	return nil
 }
 
-func checkView(v *View, entities *arrow.Schema) error {
-	for _, role := range []struct{ role, column string }{{"event timestamp", v.EventTime}, {"created", v.Created}} {
-		if role.column == "" {
-			continue
-		}
-		f, err := sourceField(v, role.role, role.column)
+// CheckView finds out whether the columns of a view can be what it says, without a look at rows: times are times, and keys
+// can be compared.
+func CheckView(v View) error {
+	if err := v.checkTimes(); err != nil {
+		return err
+	}
+	for _, key := range v.Keys {
+		f, err := sourceField(&v, "join key", key.Source)
 		if err != nil {
 			return err
 		}
-		if _, ok := unitOf(f.Type); !ok {
-			return fault.New(fault.Precondition, "feature view %q: its %s column %q is %s in the source; it must be a timestamp or a date",
-				v.Name, role.role, role.column, f.Type)
+		if _, ok := pair(f.Type, f.Type); !ok {
+			return fault.New(fault.Precondition, "feature view %q: join key %q: %s", v.Name, key.Source, castHint(f.Type, f.Type))
 		}
+	}
+	return nil
+}
+
+func (v *View) checkTimes() error {
+	if _, err := timeField(v, "event timestamp", v.EventTime); err != nil || v.Created == "" {
+		return err
+	}
+	_, err := timeField(v, "created", v.Created)
+	return err
+}
+
+func checkView(v *View, entities *arrow.Schema) error {
+	if err := v.checkTimes(); err != nil {
+		return err
 	}
 	_, err := spacesOf(v, entities)
 	return err
@@ -110,14 +126,22 @@ func spacesOf(v *View, entities *arrow.Schema) ([]space, error) {
 			for i, f := range entities.Fields() {
 				names[i] = f.Name
 			}
-			return nil, fault.New(fault.Invalid, "feature view %q: the entity rows have no column for its join key %q; %s; there are: %s",
-				v.Name, key.Entity, nearest.Hint(key.Entity, names), fieldNames(entities))
+			return nil, fault.New(fault.Invalid, "feature view %q: the entity rows have no column for its join key %q%s; there are: %s",
+				v.Name, key.Entity, meant(key.Entity, names), fieldNames(entities))
 		}
 		if spaces[i], err = spaceOf(v.Name, key, found[0].Type, source.Type); err != nil {
 			return nil, err
 		}
 	}
 	return spaces, nil
+}
+
+// meant is the name that was probably meant, as the end of a message that lists them all.
+func meant(name string, names []string) string {
+	if near, ok := nearest.Name(name, names); ok {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return ""
 }
 
 func sourceField(v *View, role, column string) (arrow.Field, error) {

@@ -41,6 +41,12 @@ type Ranger interface {
 	Range(part int, column string) (lo, hi int64, ok bool)
 }
 
+// Weigher is a Table that knows how many bytes columns of a part have where they are stored.
+type Weigher interface {
+	Table
+	Bytes(part int, columns []string) int64
+}
+
 // Part describes one part of a Table.
 type Part struct {
 	Rows int64  // -1: unknown before it is read

@@ -79,11 +79,3 @@ type ViewReport struct {
 	View                                                string
 	Rows, Matched, Expired, NotYet, UnknownKey, NullKey int64
 }
-
-// Trace says what a call read and how; `flightd explain` and the log line of a call are made of it.
-type Trace struct {
-	PartsRead, PartsSkipped int64
-	RowsRead                int64 // rows of key and time columns that were looked at
-	Matched                 int64 // feature rows fetched
-	Plan                    []string
-}

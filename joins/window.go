@@ -66,10 +66,6 @@ func (s span) parts(t Table, eventTime string, opt Options) []int {
 		}
 		parts = append(parts, i)
 	}
-	if opt.Trace != nil {
-		opt.Trace.PartsRead += int64(len(parts))
-		opt.Trace.PartsSkipped += int64(len(t.Parts()) - len(parts))
-	}
 	return parts
 }
 

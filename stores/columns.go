@@ -37,7 +37,7 @@ func bind(ctx context.Context, v *FeatureView) (*boundView, error) {
 	if err := b.findColumns(table.Schema()); err != nil {
 		return nil, fmt.Errorf("feature view %q: %w", v.Name, err)
 	}
-	return b, nil
+	return b, joins.CheckView(b.joinView(v.Name, nil))
 }
 
 // findColumns applies the field mapping and checks that every declared column is there.

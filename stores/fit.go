@@ -177,21 +177,73 @@ func (f *fitting) records(sent Rows) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		var before int64
 		for rec, err := range sent.Records {
-			if err == nil {
-				rec, err = f.record(rec, before)
-			}
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			before += rec.NumRows()
-			more := yield(rec, nil)
-			rec.Release()
-			if !more {
+			if !f.pieces(rec, before, yield) {
 				return
 			}
+			before += rec.NumRows()
 		}
 	}
+}
+
+// The size of the records that are made: a value takes more memory in another type, and a null or an entry of a dictionary
+// far more than it did on its way here.
+const (
+	pieceRows  = 4096
+	pieceBytes = 4 << 20
+)
+
+// pieces makes the rows of one record. It returns false when there is no more to do.
+func (f *fitting) pieces(rec arrow.Record, before int64, yield func(arrow.Record, error) bool) bool {
+	most := int64(pieceRows)
+	if !f.casts(rec) {
+		most = rec.NumRows()
+	}
+	for lo := int64(0); lo < rec.NumRows(); {
+		n := min(most, rec.NumRows()-lo)
+		piece := rec.NewSlice(lo, lo+n)
+		for n > 1 && f.bytes(piece) > pieceBytes {
+			piece.Release()
+			n /= 2
+			piece = rec.NewSlice(lo, lo+n)
+		}
+		made, err := f.record(piece, before+lo)
+		piece.Release()
+		if err != nil {
+			yield(nil, err)
+			return false
+		}
+		more := yield(made, nil)
+		made.Release()
+		if !more {
+			return false
+		}
+		lo += n
+	}
+	return true
+}
+
+// casts reports whether a column of a record has another type than it is to have.
+func (f *fitting) casts(rec arrow.Record) bool {
+	for i, at := range f.from {
+		if !arrow.TypeEqual(rec.Column(at).DataType(), f.schema.Field(i).Type) {
+			return true
+		}
+	}
+	return false
+}
+
+// bytes is what the columns of a record take when they have been cast.
+func (f *fitting) bytes(rec arrow.Record) (n int64) {
+	for i, at := range f.from {
+		if col := rec.Column(at); !arrow.TypeEqual(col.DataType(), f.schema.Field(i).Type) {
+			n += cast.Bytes(col)
+		}
+	}
+	return n
 }
 
 // record makes one record, which is the caller's; before is the number of rows that came before it.

@@ -77,12 +77,13 @@ func planAll(ctx context.Context, r *All, opt Options) (*RetrievalJob, error) {
 	if err != nil {
 		return nil, err
 	}
+	view := b.joinView(b.Name, nil)
 	job := NewJob(b.pullSchema(columns), nil)
 	if r.Window == (joins.Window{}) && r.Share == (joins.Share{}) {
 		job.Total = rowsOf(b.table)
 	}
 	job.records = func(ctx context.Context) iter.Seq2[arrow.Record, error] {
-		return joins.All(ctx, b.table, b.column(b.time), columns, r.Window, r.Share, opt.joins(job))
+		return joins.All(ctx, view, columns, r.Window, r.Share, opt.joins(job))
 	}
 	return job, nil
 }

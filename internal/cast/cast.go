@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/flightd/flightd/internal/arrowsize"
 )
 
 // Options are liberties that a caller grants.
@@ -59,6 +61,42 @@ func Array(a arrow.Array, to arrow.DataType, opt Options) (arrow.Array, error) {
 		}
 	}
 	return b.NewArray(), nil
+}
+
+// Bytes is about how many bytes of values an array has for a builder that knows no dictionaries: one entry counts as often
+// as there are rows with it.
+func Bytes(a arrow.Array) int64 {
+	switch a := a.(type) {
+	case array.ExtensionArray:
+		return Bytes(a.Storage())
+	case *array.Dictionary:
+		entries := a.Dictionary()
+		text, ok := entries.(array.BinaryLike)
+		if !ok {
+			return int64(a.Len()) * (arrowsize.Array(entries)/max(1, int64(entries.Len())) + 1)
+		}
+		var n int64
+		for i := range a.Len() {
+			if a.IsValid(i) {
+				n += int64(text.ValueLen(a.GetValueIndex(i)))
+			}
+		}
+		return n
+	case *array.Struct:
+		var n int64
+		for i := range a.NumField() {
+			n += Bytes(a.Field(i))
+		}
+		return n
+	}
+	if values, of := bounds(a); values != nil && a.Len() > 0 {
+		lo, _ := of(0)
+		_, hi := of(a.Len() - 1)
+		inner := array.NewSlice(values, int64(lo), int64(hi))
+		defer inner.Release()
+		return Bytes(inner)
+	}
+	return arrowsize.Array(a)
 }
 
 // clip shortens a value for a message.

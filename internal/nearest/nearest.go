@@ -20,7 +20,7 @@ func Name(name string, known []string) (string, bool) {
 	if len(name) > maxCompared {
 		return "", false
 	}
-	best, bestDistance := "", 1+max(2, len(name)/3)
+	best, bestDistance := "", 1+min(max(2, len(name)/3), (len(name)+1)/2)
 	for _, k := range known {
 		if len(k) > maxCompared {
 			continue

@@ -145,6 +145,17 @@ func (t *table) Gather(ctx context.Context, index int, rows []int64, columns []s
 	return out.record(rec, rec.NumRows())
 }
 
+// Bytes implements joins.Weigher: as they are compressed in the file.
+func (t *table) Bytes(index int, columns []string) (n int64) {
+	p := t.parts[index]
+	for _, name := range columns {
+		if at, ok := t.index[name]; ok && t.columns[p.file][at] != notInFile {
+			n += t.files[p.file].footer.Bytes(p.rowGroup, t.columns[p.file][at])
+		}
+	}
+	return n
+}
+
 // Range implements joins.Ranger: from the statistics of the row group, or exactly from the folder.
 func (t *table) Range(index int, column string) (lo, hi int64, ok bool) {
 	p := t.parts[index]

@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
+	"github.com/flightd/flightd/flightsvc"
 	"github.com/flightd/flightd/stores"
+	"github.com/flightd/flightd/tickets"
 )
 
 func checkCommand() *cli.Command {
@@ -24,11 +27,14 @@ func check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	r := &checkReport{}
+	if conf.TLS != nil {
+		files := flightsvc.TLSFiles{Cert: conf.TLS.Cert, Key: conf.TLS.Key, ClientCA: conf.TLS.ClientCA}
+		r.say("tls", files.Check())
+	}
 	for _, s := range conf.Stores {
 		if own, ok := s.Config.(checker); ok {
-			if err := own.Check(c.Context); err != nil {
-				return fmt.Errorf("store %s: %w", s.Name, err)
-			}
+			r.say("store "+s.Name, own.Check(c.Context))
 		}
 	}
 	opened, err := open(c, conf, repo, zerolog.Nop())
@@ -40,17 +46,57 @@ func check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	broken := 0
 	for _, v := range catalog.Views() {
-		if err := stores.Check(c.Context, v); err != nil {
-			broken++
-			fmt.Printf("%s: %v\n", v.Name, err)
-			continue
-		}
-		fmt.Printf("%s: ok\n", v.Name)
+		r.say(v.Name, stores.Check(c.Context, v))
 	}
-	if broken > 0 {
-		return fmt.Errorf("%d of %d feature views cannot be served", broken, len(catalog.Views()))
+	for _, s := range catalog.Services() {
+		r.say("feature service "+s.Name, checkService(c.Context, catalog, s))
+	}
+	if opened.feast != nil {
+		snapshot, err := opened.feast.Snapshot(c.Context)
+		if err != nil {
+			return err
+		}
+		for name, why := range snapshot.Unserved() {
+			r.say("feature view "+name, why)
+		}
+	}
+	if opened.onDemand != nil {
+		_, err := opened.onDemand.Check(c.Context)
+		r.say("feast python", err)
+	}
+	return r.result()
+}
+
+// checkService looks for the features of a service, and for where its logged features go.
+func checkService(ctx context.Context, catalog *stores.Catalog, s *stores.FeatureService) error {
+	request, err := catalog.Resolve(&tickets.Ticket{Historical: &tickets.Historical{FeatureService: s.Name, FullFeatureNames: true}}, nil)
+	if err == nil {
+		_, err = stores.FeatureSchema(ctx, request.(*stores.Historical))
+	}
+	if s.Log != nil {
+		_, logErr := s.Log.Store.Source(s.Log.Destination)
+		err = errors.Join(err, logErr)
+	}
+	return err
+}
+
+// checkReport prints what was checked, a line each.
+type checkReport struct{ checked, broken int }
+
+func (r *checkReport) say(what string, err error) {
+	r.checked++
+	if err == nil {
+		fmt.Printf("%s: ok\n", what)
+		return
+	}
+	r.broken++
+	fmt.Printf("%s: %v\n", what, err)
+}
+
+func (r *checkReport) result() error {
+	if r.broken > 0 {
+		return fmt.Errorf("%d of %d checks failed", r.broken, r.checked)
 	}
 	return nil
 }

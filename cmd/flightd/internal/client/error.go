@@ -55,16 +55,23 @@ func (c *Client) unreachable(message string) string {
 		return fmt.Sprintf("no server answers at %s (%s); start one with `flightd serve`, or name another with --server or FLIGHTD_SERVER",
 			c.address.URI, dialReason(err))
 	}
-	_, detail, transport := strings.Cut(message, "desc = ")
-	if !transport {
-		return message
+	detail := message // of a handshake that failed late, gRPC says no more than what the system said
+	_, inner, transport := strings.Cut(message, "desc = ")
+	if transport {
+		detail = strings.Trim(inner, `"`)
 	}
-	detail = strings.Trim(detail, `"`)
 	switch {
-	case strings.Contains(detail, "error reading server preface"):
+	case strings.Contains(detail, "certificate required"), c.address.TLS && c.address.Cert == "" && strings.Contains(detail, "broken pipe"):
+		return fmt.Sprintf("the server at %s wants a certificate of its client; give one with --tls-cert FILE --tls-key FILE", c.address.URI)
+	case strings.Contains(detail, "unknown authority"):
+		return fmt.Sprintf("the certificate of the server at %s is signed by an unknown authority; name its file with --tls-ca FILE", c.address.URI)
+	case strings.Contains(detail, "error reading server preface") && !c.address.TLS:
 		return fmt.Sprintf("what answers at %s does not speak gRPC without TLS (%s); try grpc+tls://%s", c.address.URI, detail, c.address.HostPort)
 	case strings.Contains(detail, "does not look like a TLS handshake"):
 		return fmt.Sprintf("the server at %s does not speak TLS; try grpc://%s", c.address.URI, c.address.HostPort)
+	}
+	if !transport {
+		return message
 	}
 	return fmt.Sprintf("connect to %s: %s", c.address.URI, strings.TrimPrefix(detail, "transport: "))
 }

@@ -16,6 +16,10 @@ type Explanation struct {
 	Rows         int64    `json:"rows"`
 	PartsRead    int64    `json:"parts_read"`
 	PartsSkipped int64    `json:"parts_skipped"`
+	FilesRead    int64    `json:"files_read"`
+	FilesSkipped int64    `json:"files_skipped"`
+	BytesRead    int64    `json:"bytes_read"`    // of key and time columns, or of all that are asked for
+	BytesSkipped int64    `json:"bytes_skipped"` // the same
 	RowsRead     int64    `json:"rows_read"`
 	Fetched      int64    `json:"feature_rows_fetched"`
 	Memory       int64    `json:"memory_reserved_bytes"`

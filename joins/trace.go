@@ -1,0 +1,49 @@
+package joins
+
+import "strings"
+
+// Trace says what a call read and how; `flightd explain` and the log line of a call are made of it. A part that is read
+// twice, for a timeline say, counts twice.
+type Trace struct {
+	PartsRead, PartsSkipped int64
+	FilesRead, FilesSkipped int64 // skipped: none of its parts was read
+	BytesRead, BytesSkipped int64 // of key and time columns, or of all that are asked for, as they are stored; 0: not known
+	RowsRead                int64 // rows of key and time columns that were looked at
+	Matched                 int64 // feature rows fetched
+	Plan                    []string
+}
+
+// parts notes which of a table's parts are read, and which columns of them. Nil notes nothing.
+func (t *Trace) parts(table Table, read []int, columns []string) {
+	if t == nil {
+		return
+	}
+	weigh := func(int) int64 { return 0 }
+	if w, ok := table.(Weigher); ok {
+		weigh = func(part int) int64 { return w.Bytes(part, columns) }
+	}
+	all := table.Parts()
+	isRead := make([]bool, len(all))
+	for _, i := range read {
+		isRead[i] = true
+	}
+	files := make(map[string]bool)
+	for i, p := range all {
+		file, _, _ := strings.Cut(p.Name, "#")
+		files[file] = files[file] || isRead[i]
+		if isRead[i] {
+			t.PartsRead++
+			t.BytesRead += weigh(i)
+		} else {
+			t.PartsSkipped++
+			t.BytesSkipped += weigh(i)
+		}
+	}
+	for _, some := range files {
+		if some {
+			t.FilesRead++
+		} else {
+			t.FilesSkipped++
+		}
+	}
+}
