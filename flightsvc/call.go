@@ -33,6 +33,7 @@ type call struct {
 	bytes  int64
 	trace  *joins.Trace
 
+	end    context.CancelCauseFunc // ends the call from outside of its work, with the reason
 	memory *account
 	place  place
 	atEnd  []func() // what else is to be given back
@@ -67,6 +68,7 @@ func (s *Server) run(ctx context.Context, method string, work func(ctx context.C
 		memory: s.memory.account(s.limits.QueueFor),
 	}
 	ctx, end := context.WithCancelCause(context.WithValue(ctx, callKey{}, c))
+	c.end = end
 	stopOnDrain := context.AfterFunc(s.lifetime, func() { end(context.Cause(s.lifetime)) })
 	overdue := time.AfterFunc(s.limits.Query, func() { end(errOverdue) })
 	defer carry(ctx)()

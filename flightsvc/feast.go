@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -75,6 +76,28 @@ func (in *incoming) drain() error {
 		}
 	}
 }
+
+// heard reads to its end the upload of a request that is refused. Feast's client turns an answer into its own error where it
+// reads answers; one that it meets while it still writes reaches the user as pyarrow's. A client that waits for the answer
+// before it goes on has it when nothing has come for a while.
+func (in *incoming) heard(ctx context.Context, refusal error) error {
+	switch fault.KindOf(refusal) {
+	case fault.Invalid, fault.NotFound, fault.Precondition, fault.Unimplemented:
+	default:
+		return refusal
+	}
+	quiet := time.AfterFunc(quietUpload, func() { callOf(ctx).end(refusal) })
+	defer quiet.Stop()
+	for {
+		if _, err := in.stream.Recv(); err != nil {
+			return refusal // which the client has to know, whatever becomes of the upload
+		}
+		quiet.Reset(quietUpload)
+	}
+}
+
+// quietUpload is how long an upload that nobody wants may be silent before the client is told so.
+const quietUpload = 2 * time.Second
 
 // feastRows are the entity rows of an upload; nil for the placeholder that clients send when they have none: one column
 // of text that is called key.

@@ -50,10 +50,10 @@ func (s *Server) DoExchange(stream flight.FlightService_DoExchangeServer) error 
 		return err
 	}
 	if f, err := s.feastCommand(ctx, tickets.DoExchange, descriptor.GetCmd()); err != nil || f != nil {
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.feastExchange(ctx, f, up, stream)
 		}
-		return s.feastExchange(ctx, f, up, stream)
+		return up.heard(ctx, err)
 	}
 	t, err := parseDescriptor(ctx, tickets.DoExchange, descriptor)
 	if err != nil {

@@ -164,10 +164,10 @@ func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 		return err
 	}
 	if f, err := s.feastCommand(ctx, tickets.DoPut, descriptor.GetCmd()); err != nil || f != nil {
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.feastPut(ctx, f, descriptor.GetCmd(), up)
 		}
-		return s.feastPut(ctx, f, descriptor.GetCmd(), up)
+		return up.heard(ctx, err)
 	}
 	t, err := parseDescriptor(ctx, tickets.DoPut, descriptor)
 	if err != nil {
