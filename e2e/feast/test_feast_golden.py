@@ -60,7 +60,7 @@ def golden(kind, servers, tmp_path_factory):
     return folder, servers(folder, arguments=arguments).port
 
 
-@pytest.mark.parametrize("case, name, folder", cases())
+@pytest.mark.parametrize("case, name, folder", list(cases()))
 def test_recorded(golden, case, name, folder):
     repo, port = golden
     shutil.rmtree(os.path.join(repo, "data"))
