@@ -40,7 +40,7 @@ def materialize(client, db, view, start, end):
     with db:
         for chunk in client.do_get(fl.Ticket(json.dumps(ask))):
             for row in chunk.data.to_pylist():
-                key = json.dumps([row[k] for k in view["keys"]], default=str)
+                key = json.dumps([row[k] for k in view.get("keys", [])], default=str)
                 features = json.dumps({f: row[f] for f in view["features"]}, default=str)
                 db.execute(UPSERT, (view["name"], key, row[view["timestamp"]].isoformat(timespec="microseconds"), features))
             rows += chunk.data.num_rows

@@ -24,7 +24,7 @@ import (
 func configFlags() []cli.Flag {
 	const category = "Feast:"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "config", Usage: "the configuration `FILE`; without it ./flightd.yaml"},
+		&cli.StringFlag{Name: "config", Usage: "the configuration `FILE`; without it ./flightd.yaml; a Feast repository is served with --feast-repo"},
 		&cli.StringFlag{Name: "feast-repo", Category: category, Usage: "serve the Feast repository in `DIR`, and Feast's clients"},
 		&cli.StringFlag{Name: "feast-python", Category: category, EnvVars: []string{"FLIGHTD_FEAST_PYTHON"},
 			Usage: "the `PYTHON` that runs on-demand feature views; it has your Feast"},

@@ -20,7 +20,7 @@ func initCommand() *cli.Command {
 func initialize(c *cli.Context) error {
 	dir := c.Args().First()
 	if c.Bool("feast") {
-		return errors.New("init --feast is not there yet: Feast repositories are not served; leave the flag out for a flightd.yaml")
+		return errors.New("init --feast is not there yet: make a repository with `feast init` and serve it with --feast-repo, or leave the flag out for a flightd.yaml")
 	}
 	err := sample.Write(dir)
 	if errors.Is(err, fs.ErrExist) {
