@@ -34,7 +34,13 @@ func (s *Server) feastPut(ctx context.Context, f *tickets.Feast, command []byte,
 		if err != nil {
 			return err
 		}
-		return s.feastPersist(ctx, f, feastRows(rows))
+		entities := feastRows(rows)
+		if entities == nil {
+			if err := up.drain(); err != nil {
+				return err
+			}
+		}
+		return s.feastPersist(ctx, f, entities)
 	}
 	return fault.New(fault.Unimplemented, "%s is not a write", f.API)
 }

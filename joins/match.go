@@ -167,7 +167,7 @@ func (v *boundView) match(ctx context.Context, opt Options, m matching, parts []
 // findWinners streams the view's history past the slots.
 func (c *call) findWinners(ctx context.Context, v *boundView) error {
 	if tooMany := len(v.Table.Parts()); tooMany > MaxParts {
-		return fmt.Errorf("%q has %d parts; at most %d can be joined", v.Name, tooMany, MaxParts)
+		return fault.New(fault.Precondition, "feature view %q: its source has %d parts (row groups); at most %d can be joined, so write larger row groups", v.Name, tooMany, MaxParts)
 	}
 	opt := c.options
 	parts := v.parts(opt)

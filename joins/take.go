@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/bitutil"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/flightd/flightd/internal/fault"
 )
 
 // Ref is one row of a list of arrays: the array and the row in it. A negative Chunk is a null.
@@ -17,7 +19,7 @@ type Ref struct{ Chunk, Row int32 }
 var nullRef = Ref{Chunk: -1}
 
 // errTooLong says that a result of 32-bit offsets would hold more bytes than they can count; fewer rows at a time may fit.
-var errTooLong = errors.New("more than 2 GiB of values in one array")
+var errTooLong = fault.New(fault.Exhausted, "more than 2 GiB of values in one array of an answer; ask for fewer columns, or for rows whose values are shorter")
 
 // Take builds one array of the rows that refs name, in their order, in fresh memory and with its null count known. All
 // chunks have type t; dictionaries are decoded. It is own code because v15's kernel is slow on numbers, quadratic on

@@ -170,6 +170,19 @@ def test_the_old_flow_lists_nothing_of_others(connection):
     assert not [f for f in connection.list_flights() if f.descriptor.command]  # the views, and no command that waits
 
 
+@fails("stock", "has no such call")
+def test_staged_rows_are_no_parked_command(connection):
+    """Entity rows that were staged by flightd's own call have an id of the same kind, and no command."""
+    writer, answers = connection.do_put(fl.FlightDescriptor.for_command(json.dumps({"entity_rows": {}})), sent(ROWS).schema)
+    writer.write_table(sent(ROWS))
+    writer.done_writing()
+    staged = json.loads(answers.read().to_pybytes())["entity_rows_id"]
+    writer.close()
+    for ticket in (b"feast:" + staged.encode(), b"feast:", b"feast:nobody"):
+        with pytest.raises(pa.ArrowKeyError, match="no command is kept"):
+            connection.do_get(fl.Ticket(ticket)).read_all()
+
+
 # ---- writes ----
 
 @fails("stock", "writes it once more")
