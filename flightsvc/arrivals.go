@@ -192,7 +192,7 @@ func (a *arrivals) look() {
 			return
 		}
 		total -= largest.pending()
-		if largest.pending() > slack(a.limit) { // too large for the server alone: no retry will help
+		if len(largest.expected) == 1 && largest.pending() > slack(a.limit) { // too large for the server alone: no retry will help
 			largest.endAll(nil)
 		} else {
 			largest.endAll(errCrowded)
