@@ -3,7 +3,7 @@
     python upstream.py CHECKOUT/sdk/python [--server flightd|stock] [--stores file,folder,duckdb,tls] [PYTEST-ARGUMENT ...]
 
 CHECKOUT is a checkout of Feast at the version of this environment (Feast's packages come without its tests). Python is that
-of an environment with that version of Feast and what its own tests need (its extra `ci`). Feast's tests start `feast
+of an environment with requirements-feast67.txt (or 66) and requirements-upstream.txt. Feast's tests start `feast
 serve_offline`; the first `feast` on their PATH is then one that becomes flightd for this command and Feast for every other.
 It becomes it, not starts it: these tests kill what they started, and then wait for its port to be free.
 """
