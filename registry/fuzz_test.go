@@ -2,7 +2,6 @@ package registry
 
 import (
 	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,8 +14,8 @@ import (
 
 // FuzzRegistry: no bytes panic, what is taken can be asked for everything in it, and errors of names stay with the names.
 func FuzzRegistry(f *testing.F) {
-	for _, fixture := range []string{"golden/registry.db", "kinds-0.66.db", "kinds-0.67.db"} {
-		data := readFile(f, filepath.Join(fixtures, fixture))
+	for _, file := range registryFiles {
+		data := readFile(f, file.path)
 		f.Add(data)
 		r := new(feastpb.Registry)
 		if err := proto.Unmarshal(data, r); err != nil {

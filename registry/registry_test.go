@@ -12,7 +12,15 @@ import (
 	"github.com/flightd/flightd/stores/filestore"
 )
 
-const fixtures = "../testdata/feast"
+const (
+	fixtures   = "../testdata/feast"
+	goldenRepo = "../testdata/feast-golden/repo"
+)
+
+// registryFiles are registries that Feast wrote as files, and the projects they are of.
+var registryFiles = []struct{ project, path string }{
+	{"golden", goldenRepo + "/registry.db"}, {"kinds", fixtures + "/kinds-0.66.db"}, {"kinds", fixtures + "/kinds-0.67.db"},
+}
 
 func files(root string) (stores.OfflineStore, error) {
 	c := &filestore.Config{Root: root}
@@ -53,8 +61,8 @@ func snapshot(t testing.TB, r *Repository) *Snapshot {
 func golden(t testing.TB) *Repository {
 	t.Helper()
 	dir := t.TempDir()
-	copyFile(t, filepath.Join(fixtures, "golden/registry.db"), filepath.Join(dir, "registry.db"))
-	data, _ := filepath.Glob(filepath.Join(fixtures, "golden/data/*.parquet"))
+	copyFile(t, filepath.Join(goldenRepo, "registry.db"), filepath.Join(dir, "registry.db"))
+	data, _ := filepath.Glob(filepath.Join(goldenRepo, "data/*.parquet"))
 	for _, file := range data {
 		copyFile(t, file, filepath.Join(dir, "data", filepath.Base(file)))
 	}

@@ -204,27 +204,26 @@ func TestAbsent(t *testing.T) {
 
 // TestEveryTruncation: a registry cut off at any byte is never taken for a whole one, with a good copy in hand or without.
 func TestEveryTruncation(t *testing.T) {
-	for _, fixture := range []string{"golden/registry.db", "kinds-0.66.db", "kinds-0.67.db"} {
-		data := readFile(t, filepath.Join(fixtures, fixture))
+	for _, file := range registryFiles {
+		data := readFile(t, file.path)
 		opener := newOpener("/repo", files)
-		own, _, _ := strings.Cut(strings.ReplaceAll(fixture, "/", "-"), "-")
 		whole, err := parseRegistry(data, nil, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := describe(mustSnapshot(t, opener, own, whole))
+		want := describe(mustSnapshot(t, opener, file.project, whole))
 		parsed, late := 0, 0
 		for n := range cuts(t, data) {
 			if proto.Unmarshal(data[:n], new(feastpb.Registry)) != nil {
 				if _, err := parseRegistry(data[:n], nil, false); !errors.Is(err, errUnfinished) {
-					t.Fatalf("%s: %d bytes: %v", fixture, n, err)
+					t.Fatalf("%s: %d bytes: %v", file.path, n, err)
 				}
 				continue
 			}
 			parsed++
 			for _, last := range []*objects{nil, whole} {
 				if all, err := parseRegistry(data[:n], last, true); err == nil && !(last == nil && all.empty()) {
-					t.Errorf("%s: %d of %d bytes are taken at once", fixture, n, len(data))
+					t.Errorf("%s: %d of %d bytes are taken at once", file.path, n, len(data))
 				}
 			}
 			all, err := parseRegistry(data[:n], nil, false)
@@ -232,15 +231,15 @@ func TestEveryTruncation(t *testing.T) {
 				continue
 			}
 			late++ // nothing but old versions of views may be missing then, and label views, which are not served
-			got := describe(mustSnapshot(t, opener, own, all))
+			got := describe(mustSnapshot(t, opener, file.project, all))
 			for _, line := range want {
 				if !slices.Contains(got, line) && !strings.Contains(line, " version ") && !strings.Contains(line, " label ") {
-					t.Fatalf("%s: %d of %d bytes lack %s", fixture, n, len(data), line)
+					t.Fatalf("%s: %d of %d bytes lack %s", file.path, n, len(data), line)
 				}
 			}
 		}
 		if parsed < 20 || late == 0 || late > 5 {
-			t.Errorf("%s: %d parse, %d are taken later", fixture, parsed, late)
+			t.Errorf("%s: %d parse, %d are taken later", file.path, parsed, late)
 		}
 		if err := opener.close(); err != nil {
 			t.Fatal(err)

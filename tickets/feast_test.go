@@ -2,23 +2,31 @@ package tickets
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	recorded "github.com/flightd/flightd/testdata/feast-golden"
 )
 
-const feastCommands = "../testdata/feast/commands"
-
-func feastCommandFile(t testing.TB, name string) []byte {
+// sentCommands are what real clients sent.
+func sentCommands(t testing.TB) map[string][]byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(feastCommands, name+".json"))
-	if err != nil {
-		t.Fatal(err)
+	commands, err := recorded.Commands()
+	if err != nil || len(commands) < 60 {
+		t.Fatalf("found %d commands: %v", len(commands), err)
 	}
-	return data
+	return commands
+}
+
+func sentCommand(t testing.TB, name string) []byte {
+	t.Helper()
+	command, ok := sentCommands(t)[name]
+	if !ok {
+		t.Fatalf("no command %s", name)
+	}
+	return command
 }
 
 func utc(text string) time.Time {
@@ -80,7 +88,7 @@ func TestFeastCommands(t *testing.T) {
 			},
 		}},
 	} {
-		got, err := ParseFeast(DoPut, feastCommandFile(t, name))
+		got, err := ParseFeast(DoPut, sentCommand(t, name))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -100,15 +108,10 @@ func TestFeastEveryCommand(t *testing.T) {
 	refused := map[string]string{
 		"exchange_missing_key-1": "project: it is needed",
 		"exchange_unknown_api-1": "Unknown API: nonsense",
+		"put_unknown_api-1":      "Unknown API: nonsense",
 		"persist_pull_latest-1":  "retrieve_func: the answer of pull_latest_from_table_or_query cannot be persisted",
 	}
-	files, err := filepath.Glob(filepath.Join(feastCommands, "*.json"))
-	if err != nil || len(files) < 40 {
-		t.Fatalf("found %d files: %v", len(files), err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		command := feastCommandFile(t, name)
+	for name, command := range sentCommands(t) {
 		if _, err := ParseCommand(DoPut, command); !errors.Is(err, ErrFeast) {
 			t.Errorf("%s: as a ticket: %v", name, err)
 		}
@@ -127,7 +130,7 @@ func TestFeastEveryCommand(t *testing.T) {
 }
 
 func TestFeastCalls(t *testing.T) {
-	historical, write := feastCommandFile(t, "historical_two_views-1"), feastCommandFile(t, "push_offline-4")
+	historical, write := sentCommand(t, "historical_two_views-1"), sentCommand(t, "push_offline-4")
 	for _, call := range []Call{DoExchange, DoGet, GetFlightInfo} {
 		if f, err := ParseFeast(call, historical); err != nil || !f.API.IsRead() {
 			t.Errorf("%s: %v", call, err)
@@ -309,13 +312,8 @@ func TestFeastEarliest(t *testing.T) {
 
 // FuzzParseFeast: no input panics, errors are short and of the two types, and what parses keeps the promises of its fields.
 func FuzzParseFeast(f *testing.F) {
-	files, _ := filepath.Glob(filepath.Join(feastCommands, "*.json"))
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
+	for _, command := range sentCommands(f) {
+		f.Add(command)
 	}
 	for _, c := range feastRefused {
 		f.Add([]byte(c.command))
