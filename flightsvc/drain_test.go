@@ -2,6 +2,7 @@ package flightsvc
 
 import (
 	"context"
+	"errors"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -97,6 +98,9 @@ func TestDrain(t *testing.T) {
 			t.Errorf("a running upload ended with %v", err)
 		}
 		timed(t, 0, func() { <-f.served })
+		if f.ended != nil {
+			t.Errorf("the drain ended with %v", f.ended)
+		}
 	})
 }
 
@@ -112,6 +116,9 @@ func TestDrainIsBounded(t *testing.T) {
 			wantCode(t, "a call that does not end", <-read, codes.Unavailable, "shutting down")
 			<-f.served
 		})
+		if !errors.Is(f.ended, ErrCutOff) {
+			t.Errorf("the drain ended with %v", f.ended)
+		}
 	})
 	catalog := large(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -144,6 +151,9 @@ func TestStopDuringDrain(t *testing.T) {
 			f.server.Stop()
 			<-f.served
 		})
+		if !errors.Is(f.ended, ErrCutOff) {
+			t.Errorf("the drain ended with %v", f.ended)
+		}
 		_, err = answerOf(stream)
 		wantCode(t, "an answer that is not read", err, codes.Unavailable)
 	})

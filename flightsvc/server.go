@@ -122,7 +122,8 @@ func (s *Server) grpcOptions() []grpc.ServerOption {
 }
 
 // Serve answers calls on l until ctx ends, then drains: health says NOT_SERVING, new calls are refused, running ones may
-// finish within the shutdown timeout and are then ended as UNAVAILABLE. It returns nil after a drain.
+// finish within the shutdown timeout and are then ended as UNAVAILABLE. It returns nil after a drain that ended no call, and
+// ErrCutOff after one that did.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	s.health.SetServingStatus("arrow.flight.protocol.FlightService", healthpb.HealthCheckResponse_SERVING)
@@ -137,9 +138,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	s.drain(s.grace)
+	if !s.drain(s.grace) {
+		return ErrCutOff
+	}
 	return nil
 }
+
+// ErrCutOff says that a drain did not wait for all calls.
+var ErrCutOff = errors.New("calls were still running when the shutdown timeout was over, or a second signal came; they were ended")
 
 // Stop ends everything at once: running calls end as UNAVAILABLE. It may be called during a drain.
 func (s *Server) Stop() {
@@ -158,11 +164,11 @@ func (s *Server) Handshake(flight.FlightService_HandshakeServer) error {
 }
 
 // drain takes no more calls, lets the running ones go on for a while, ends them, and waits until nothing is left. The
-// first call of it sets the time, others wait with it.
-func (s *Server) drain(grace time.Duration) {
+// first call of it sets the time, others wait with it. It reports whether all calls ended by themselves.
+func (s *Server) drain(grace time.Duration) (clean bool) {
 	if !s.draining.CompareAndSwap(false, true) {
 		<-s.gone
-		return
+		return false
 	}
 	defer close(s.gone)
 	s.close()
@@ -172,13 +178,15 @@ func (s *Server) drain(grace time.Duration) {
 		defer close(over)
 		s.grpc.GracefulStop()
 	})
-	if !wait(over, grace, s.lifetime.Done()) {
+	clean = wait(over, grace, s.lifetime.Done())
+	if !clean {
 		s.end(errDraining)
 		wait(over, farewell, nil)
 	}
 	s.grpc.Stop()
 	s.handlers.Wait()
 	s.staging.clear()
+	return clean
 }
 
 // wait reports whether something was over in time, and before it was interrupted.

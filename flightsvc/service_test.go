@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -50,6 +51,7 @@ type service struct {
 	log     *logLines
 	drain   context.CancelFunc // as the first signal does
 	served  chan struct{}      // closed when Serve has returned
+	ended   error              // what it returned
 }
 
 // serve starts a server over a catalog that listens in memory.
@@ -72,8 +74,8 @@ func serve(t testing.TB, catalog *stores.Catalog, limits Limits, change ...func(
 	f.drain = cancel
 	go func() {
 		defer close(f.served)
-		if err := f.server.Serve(ctx, listener); err != nil {
-			t.Errorf("serve: %v", err)
+		if f.ended = f.server.Serve(ctx, listener); f.ended != nil && !errors.Is(f.ended, ErrCutOff) {
+			t.Errorf("serve: %v", f.ended)
 		}
 	}()
 	f.connect = listener.Dial
