@@ -37,11 +37,6 @@ func unknownVersion(name, project string, version int) error {
 		version, short(name), short(project))
 }
 
-func unknownOnDemand(name, project string) error {
-	return feastError(fault.NotFound, "OnDemandFeatureViewNotFoundException", "On demand feature view %s does not exist in project %s",
-		short(name), short(project))
-}
-
 func unknownService(name, project string) error {
 	return feastError(fault.NotFound, "FeatureServiceNotFoundException", "Feature service %s does not exist in project %s", short(name), short(project))
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -62,12 +63,12 @@ func (p *project) rawSchema(d *dataSource) *arrow.Schema {
 			continue
 		}
 		fields := slices.Clone(v.feature.Schema.Fields())
+		own := make(map[string]string) // two names may be exchanged, so each column is renamed once
 		for from, to := range v.feature.FieldMapping {
-			for i := range fields {
-				if fields[i].Name == to {
-					fields[i].Name = from
-				}
-			}
+			own[to] = from
+		}
+		for i := range fields {
+			fields[i].Name = cmp.Or(own[fields[i].Name], fields[i].Name)
 		}
 		return arrow.NewSchema(fields, nil)
 	}
