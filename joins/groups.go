@@ -6,7 +6,6 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
-	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 )
@@ -56,22 +55,6 @@ type tuples struct {
 	arena   []byte
 }
 
-// encode fills t from the key columns of one batch.
-func (t *tuples) encode(arrays []arrow.Array, spaces []space, rows int) error {
-	t.state = grow(t.state, rows)
-	clear(t.state)
-	if len(t.columns) == 0 {
-		t.columns = make([]keyColumn, len(spaces))
-	}
-	for i, a := range arrays {
-		if err := t.columns[i].encode(a, spaces[i], t.state); err != nil {
-			return err
-		}
-	}
-	t.hashRows(spaces, rows)
-	return nil
-}
-
 // hashRows hashes the encoded columns of every row.
 func (t *tuples) hashRows(spaces []space, rows int) {
 	t.hash = grow(t.hash, rows)
@@ -92,7 +75,7 @@ func (t *tuples) hashRows(spaces []space, rows int) {
 	}
 }
 
-// encodeValues is encode for de-duplication, where null is a value like any other: every row is usable, and a last
+// encodeValues fills t from the key columns of one batch. For de-duplication null is a value like any other: every row is usable, and a last
 // column of words, one bit for each key column, tells null from the value that stands in its place.
 func (t *tuples) encodeValues(arrays []arrow.Array, spaces []space, rows int) error {
 	if len(t.columns) == 0 {
@@ -178,18 +161,6 @@ func tableSize(groups int64) int64 {
 		size *= 2
 	}
 	return size
-}
-
-// groupsBytes is what the table and the keys of so many groups take; the texts of keys come on top.
-func groupsBytes(spaces []space, groups int64) int64 {
-	n := tableSize(groups) * int64(unsafe.Sizeof(entry{}))
-	switch {
-	case len(spaces) < 2 && allWords(spaces):
-		return n
-	case allWords(spaces):
-		return n + groups*8*int64(len(spaces))
-	}
-	return n + groups*int64(unsafe.Sizeof([]byte{}))
 }
 
 // takeTextBytes is how many bytes of texts have been added since it was last asked.

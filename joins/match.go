@@ -54,7 +54,6 @@ type boundView struct {
 	created     []int64 // slot -> last created time it may see, in the unit of Created; nil: not asked
 	createdNone []bool  // slots whose created bound is below what the unit can say
 	timeUnit    unit
-	spaces      []space
 	columns     []string // what the stream reads: keys, event time, created
 	createdAt   int      // index of the created column in columns, -1: none
 	early, late int64    // no slot sees an event time outside of these

@@ -119,7 +119,7 @@ func (c *call) match(ctx context.Context, view *View, times *entityTimes, indexe
 		return err
 	}
 	defer c.memory.release(bounds)
-	v, err := c.bind(view, x, spaces)
+	v, err := c.bind(view, x)
 	if err != nil {
 		return err
 	}
@@ -129,8 +129,8 @@ func (c *call) match(ctx context.Context, view *View, times *entityTimes, indexe
 }
 
 // bind prepares a view for matching: which columns are read, and the slots' bounds in the units of its times.
-func (c *call) bind(view *View, x *index, spaces []space) (*boundView, error) {
-	v := &boundView{View: view, index: x, spaces: spaces, createdAt: -1}
+func (c *call) bind(view *View, x *index) (*boundView, error) {
+	v := &boundView{View: view, index: x, createdAt: -1}
 	for _, k := range view.Keys {
 		v.columns = append(v.columns, k.Source)
 	}

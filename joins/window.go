@@ -91,7 +91,10 @@ func (s Share) has(part string) bool {
 	if s.Of == 0 {
 		return true
 	}
-	path, number, _ := strings.Cut(part, "#")
+	path, number := part, ""
+	if at := strings.LastIndexByte(part, '#'); at >= 0 { // a path may have one, too
+		path, number = part[:at], part[at+1:]
+	}
 	h := fnv.New64a()
 	h.Write([]byte(path)) // never fails
 	group, _ := strconv.ParseUint(number, 10, 32)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 
+	"github.com/flightd/flightd/internal/arrowsize"
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/internal/nearest"
 	"github.com/flightd/flightd/joins"
@@ -218,9 +219,12 @@ func (p *historicalPlan) entities(ctx context.Context, job *RetrievalJob) (e joi
 	case p.request.Entities != nil:
 		e, release, err = collect(ctx, *p.request.Entities, p.options)
 	case p.request.Mode == Snapshot:
-		e, release, err = lent(joins.Snapshot(ctx, p.views, p.request.Window, p.options.EntityRows, opt))
+		e, err = joins.Snapshot(ctx, p.views, p.request.Window, p.options.EntityRows, opt)
 	default:
-		e, release, err = lent(joins.Timeline(ctx, p.views, p.request.Window, p.options.EntityRows, opt))
+		e, err = joins.Timeline(ctx, p.views, p.request.Window, p.options.EntityRows, opt)
+	}
+	if err == nil && release == nil {
+		release, err = p.options.hold(ctx, e)
 	}
 	if err != nil {
 		return e, nil, err
@@ -229,12 +233,30 @@ func (p *historicalPlan) entities(ctx context.Context, job *RetrievalJob) (e joi
 	return share(e, p.request.Share), release, nil
 }
 
-func lent(e joins.Entities, err error) (joins.Entities, func(), error) {
-	return e, func() {
+// hold reserves the memory of entity rows that were made here, until they are released.
+func (o Options) hold(ctx context.Context, e joins.Entities) (release func(), err error) {
+	var bytes int64
+	for _, rec := range e.Records {
+		bytes += arrowsize.Rows(rec)
+	}
+	if o.Budget != nil {
+		err = o.Budget.Reserve(ctx, bytes)
+	}
+	give := func() {
 		for _, rec := range e.Records {
 			rec.Release()
 		}
-	}, err
+	}
+	if err != nil {
+		give()
+		return nil, err
+	}
+	return func() {
+		give()
+		if o.Budget != nil {
+			o.Budget.Release(bytes)
+		}
+	}, nil
 }
 
 func (o Options) joins(job *RetrievalJob) joins.Options {
@@ -255,15 +277,6 @@ func (b *boundView) pullSchema(columns []joins.Feature) *arrow.Schema {
 func Check(ctx context.Context, v *FeatureView) error {
 	_, err := bind(ctx, v)
 	return err
-}
-
-// ViewSchema is the schema of a view's `all`: keys, features, timestamp, created.
-func ViewSchema(ctx context.Context, v *FeatureView) (*arrow.Schema, error) {
-	job, err := Plan(ctx, &All{View: v}, Options{})
-	if err != nil {
-		return nil, err
-	}
-	return job.Schema(), nil
 }
 
 // FeatureSchema is the schema of a historical answer without the columns of its entity rows.
