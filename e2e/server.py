@@ -30,6 +30,7 @@ class Server:
         self.tls = "tls" in config
         self.logs = []
         self.address = None
+        self.ends_with = 0  # the exit status that its test expects
         self._serving = threading.Event()
         self.process = subprocess.Popen(
             [BINARY, "serve", "--config", self.config, "--listen", "127.0.0.1:0", *arguments],

@@ -142,9 +142,25 @@ def test_check_fails_on_missing_and_broken_sources(tmp_path):
     assert all(word in said for word in ("no_source", "gone.parquet", "broken.parquet", "lacks_column", "wind")), said
 
 
-def test_init_feast_is_not_there_yet(tmp_path):
-    done = run("init", tmp_path / "demo", "--feast")
-    assert done.returncode == 1 and b"Feast" in done.stderr and not (tmp_path / "demo").exists()
+def test_init_feast(tmp_path):
+    folder = tmp_path / "demo"
+    ok(run("init", folder, "--feast"))
+    for which in (["--config", folder / "flightd.yaml"], ["--feast-repo", folder]):
+        said = ok(run("check", *which)).decode()
+        assert all(f"{name}: ok" in said for name in ("driver_stats", "customer_stats", "feature service driver_activity")), said
+    again = run("init", folder, "--feast")
+    assert again.returncode == 1 and b"already" in again.stderr or b"exists" in again.stderr
+
+
+def test_check_says_what_is_wrong_with_a_registry(tmp_path):
+    ok(run("init", tmp_path / "demo", "--feast"))
+    registry = tmp_path / "demo" / "data" / "registry.db"
+    registry.write_bytes(registry.read_bytes()[:-50])
+    done = run("check", "--feast-repo", tmp_path / "demo")
+    assert done.returncode == 1 and b"registry.db cannot be read" in done.stderr, done
+    registry.unlink()
+    done = run("check", "--feast-repo", tmp_path / "demo")
+    assert done.returncode == 1 and b"feast apply" in done.stderr, done
 
 
 # ---- list, describe ----

@@ -10,12 +10,13 @@ from datetime import timedelta
 import pandas as pd
 import pyarrow as pa
 import pytest
+import server as flightd
 import yaml
 from expect import fails, historical, same
 from feastserver import FEAST
 from world import US, VIEWS, Repo, at, columns, definitions, fields, write
 
-from feast import FeatureView, FileSource, errors
+from feast import FeatureStore, FeatureView, FileSource, errors
 from feast.repo_config import RepoConfig
 from feast.types import Int64
 
@@ -203,3 +204,21 @@ def test_what_is_not_served_stops_the_start(repo, serve, config, named):
         serve(repo)
     said = str(refusal.value).splitlines()[1:]
     assert len(said) == 1 and named in said[0], said
+
+
+def test_sample(tmp_path, serve):
+    """What `flightd init --feast` writes is what Feast itself makes of its definitions, and works as it stands."""
+    folder = tmp_path / "sample"
+    subprocess.run([flightd.BINARY, "init", str(folder), "--feast"], check=True, stdout=subprocess.DEVNULL)
+    port = serve(str(folder)).port
+    yaml_of_client = folder / "client" / "feature_store.yaml"
+    yaml_of_client.write_text(yaml_of_client.read_text().replace("port: 8815", f"port: {port}"))
+    orders = pd.read_parquet(folder / "data" / "orders.parquet")[["driver_id", "event_timestamp"]]
+    orders = orders.dropna().astype({"driver_id": "int64"}).head(500).sort_values("event_timestamp", ignore_index=True)
+    got = FeatureStore(str(folder / "client")).get_historical_features(orders, ["driver_stats:conv_rate"]).to_df()
+    stats = pd.read_parquet(folder / "data" / "driver_stats.parquet").sort_values(["event_timestamp", "created"])
+    want = pd.merge_asof(orders, stats, on="event_timestamp", by="driver_id", tolerance=pd.Timedelta(hours=24))
+    assert want["conv_rate"].notna().sum() > 300
+    pd.testing.assert_series_equal(got["conv_rate"], want["conv_rate"])
+    applied = subprocess.run([FEAST, "-c", str(folder), "apply"], check=True, capture_output=True, text=True)
+    assert "No changes to registry" in applied.stdout, applied.stdout

@@ -78,10 +78,11 @@ func loadConfig(c *cli.Context) (conf *config.Config, repo string, err error) {
 	return conf, conf.FeastRepo, nil
 }
 
-// open opens the stores of a configuration or of a Feast repository.
-func open(c *cli.Context, conf *config.Config, repo string, log zerolog.Logger) (*served, error) {
+// open opens the stores of a configuration or of a Feast repository. lost is told what is wrong with the registry, which
+// clients are not, and nil when it can be read again.
+func open(c *cli.Context, conf *config.Config, repo string, lost func(error)) (*served, error) {
 	if repo != "" {
-		return openFeast(c, conf, repo, log)
+		return openFeast(c, conf, repo, lost)
 	}
 	catalog, closeStores, err := conf.Open(c.Context)
 	if err != nil {
@@ -90,7 +91,7 @@ func open(c *cli.Context, conf *config.Config, repo string, log zerolog.Logger) 
 	return &served{conf: conf, close: closeStores, catalog: func(context.Context) (*stores.Catalog, error) { return catalog, nil }}, nil
 }
 
-func openFeast(c *cli.Context, conf *config.Config, repo string, log zerolog.Logger) (*served, error) {
+func openFeast(c *cli.Context, conf *config.Config, repo string, lost func(error)) (*served, error) {
 	mode := stores.Mode(c.String("feast-no-entities"))
 	if !slices.Contains([]stores.Mode{stores.Timeline, stores.Snapshot}, mode) {
 		return nil, usagef("--feast-no-entities is timeline or snapshot, found %q", mode)
@@ -104,7 +105,7 @@ func openFeast(c *cli.Context, conf *config.Config, repo string, log zerolog.Log
 		return nil, configError{fmt.Errorf("Feast repository %s: %w", repo, err)}
 	}
 	repository, err := registry.Open(feast, registry.Options{
-		Mode: mode, Warn: func(err error) { warnRegistry(log, err) },
+		Mode: mode, Warn: lost,
 		Files: func(root string) (stores.OfflineStore, error) {
 			return (&filestore.Config{Root: root}).Open(context.Background())
 		},

@@ -1,11 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
-	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"github.com/flightd/flightd/flightsvc"
@@ -37,13 +37,14 @@ func check(c *cli.Context) error {
 			r.say("store "+s.Name, own.Check(c.Context))
 		}
 	}
-	opened, err := open(c, conf, repo, zerolog.Nop())
+	var lost error
+	opened, err := open(c, conf, repo, func(err error) { lost = err })
 	if err != nil {
 		return err
 	}
 	defer opened.close() //nolint:errcheck // nothing is written
 	catalog, err := opened.catalog(c.Context)
-	if err != nil {
+	if err = cmp.Or(lost, err); err != nil {
 		return err
 	}
 	for _, v := range catalog.Views() {

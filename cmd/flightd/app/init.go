@@ -13,18 +13,16 @@ import (
 )
 
 func initCommand() *cli.Command {
-	flags := []cli.Flag{&cli.BoolFlag{Name: "feast", DisableDefaultText: true, Usage: "write the Feast form of it too; not there yet"}}
+	flags := []cli.Flag{&cli.BoolFlag{Name: "feast", DisableDefaultText: true, Usage: "make it a Feast repository too: feature_store.yaml, definitions.py, a registry, a client"}}
 	return command("init", "DIR", "write a small working catalog with sample data", flags, initialize)
 }
 
 func initialize(c *cli.Context) error {
 	dir := c.Args().First()
-	if c.Bool("feast") {
-		return errors.New("init --feast is not there yet: make a repository with `feast init` and serve it with --feast-repo, or leave the flag out for a flightd.yaml")
-	}
-	err := sample.Write(dir)
+	feast := c.Bool("feast")
+	err := sample.Write(dir, feast)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w; nothing was written (a catalog begins with %s, and init replaces no file)", err, sample.Config)
+		return fmt.Errorf("%w; nothing was written (init replaces no file)", err)
 	}
 	if err != nil {
 		return err
@@ -47,5 +45,16 @@ and then, in another terminal:
   flightd get --service driver_activity --entities %[8]s --report
 `, config, show.Count(sample.History, "row"), sample.Drivers, show.Count(sample.History, "row"), sample.Customers,
 		show.Count(sample.Orders, "order"), config, filepath.Join(data, "orders.parquet"))
+	if feast {
+		fmt.Printf(`
+It is a Feast repository too:
+
+  flightd serve --feast-repo %s
+
+and then, in Python with Feast:
+
+  FeatureStore(%q).get_historical_features(orders, features=["driver_stats:conv_rate"]).to_df()
+`, dir, filepath.Join(dir, "client"))
+	}
 	return nil
 }

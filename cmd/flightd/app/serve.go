@@ -47,16 +47,16 @@ func serve(c *cli.Context) error {
 		}
 	}
 	log := newLog(conf.Log)
+	catalog, err := open(c, conf, repo, func(err error) { warnRegistry(log, err) })
+	if err != nil {
+		return err
+	}
+	defer catalog.close() //nolint:errcheck // nothing is being written any more
 	listener, err := net.Listen("tcp", conf.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", conf.Listen, err)
 	}
 	defer listener.Close() // a server that ran has closed it already
-	catalog, err := open(c, conf, repo, log)
-	if err != nil {
-		return err
-	}
-	defer catalog.close() //nolint:errcheck // nothing is being written any more
 	limitMemory(conf.Limits)
 	service, err := flightsvc.New(flightsvc.Options{
 		Catalog: catalog.catalog, Feast: catalog.feast, OnDemand: catalog.onDemand,

@@ -60,8 +60,14 @@ func (c *Client) unreachable(message string) string {
 	if transport {
 		detail = strings.Trim(inner, `"`)
 	}
+	// A client without a certificate learns of the refusal only after its own side of the handshake is done, and what it
+	// writes until then may break the connection before the server's alert is read.
+	cut := strings.Contains(detail, "broken pipe") || strings.Contains(detail, "connection reset")
 	switch {
-	case strings.Contains(detail, "certificate required"), c.address.TLS && c.address.Cert == "" && strings.Contains(detail, "broken pipe"):
+	case c.address.TLS && c.address.Cert == "" && cut:
+		return fmt.Sprintf("the server at %s broke the connection (%s); if it wants a certificate of its client, give one with --tls-cert FILE --tls-key FILE",
+			c.address.URI, detail)
+	case strings.Contains(detail, "certificate required"):
 		return fmt.Sprintf("the server at %s wants a certificate of its client; give one with --tls-cert FILE --tls-key FILE", c.address.URI)
 	case strings.Contains(detail, "unknown authority"):
 		return fmt.Sprintf("the certificate of the server at %s is signed by an unknown authority; name its file with --tls-ca FILE", c.address.URI)

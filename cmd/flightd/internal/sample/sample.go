@@ -1,4 +1,5 @@
-// Package sample makes the catalog that `flightd init` writes: a delivery service with drivers, customers and orders.
+// Package sample makes the catalog that `flightd init` writes: a delivery service with drivers, customers and orders, described
+// for flightd and, if asked for, as a Feast repository too.
 //
 // The data is invented and always the same. It has what real data has: statistics that are computed some minutes after
 // the time that they are about, corrections, days without any, newcomers, orders of unknown customers and of nobody.
@@ -39,40 +40,62 @@ var begin = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const days = 100
 
-// Write makes the catalog in a folder, which is created if need be. A file that is there already is never replaced
-// (fs.ErrExist); after an error nothing new is left.
-func Write(dir string) (err error) {
+// file is a file of the catalog, by its path below the folder.
+type file struct {
+	path    string
+	content []byte
+}
+
+// Write makes the catalog in a folder, which is created if need be; with feast, it is a Feast repository as well, with its
+// registry. A file that is there already is never replaced (fs.ErrExist); after an error nothing new is left.
+func Write(dir string, feast bool) (err error) {
+	files := []file{{Config, catalog}} // last: where they are, all is there
+	if feast {
+		repository, err := feastFiles()
+		if err != nil {
+			return err
+		}
+		files = append(repository, files...)
+	}
+	for _, f := range files { // before the tables are made
+		if _, err := os.Lstat(filepath.Join(dir, f.path)); err == nil {
+			return fmt.Errorf("%s: %w", filepath.Join(dir, f.path), fs.ErrExist)
+		}
+	}
 	var made []string
 	defer func() {
 		for i := len(made) - 1; err != nil && i >= 0; i-- {
 			os.Remove(made[i])
 		}
 	}()
-	create := func(path string, content []byte) error {
-		f, err := os.OpenFile(filepath.Join(dir, path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	create := func(f file) error {
+		path := filepath.Join(dir, f.path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return err
+		}
+		out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		if err != nil {
 			return err
 		}
-		made = append(made, f.Name())
-		_, err = f.Write(content)
-		return errors.Join(err, f.Close())
-	}
-	if _, err := os.Stat(filepath.Join(dir, Config)); err == nil {
-		return fmt.Errorf("%s: %w", filepath.Join(dir, Config), fs.ErrExist)
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o777); err != nil {
-		return err
+		made = append(made, path)
+		_, err = out.Write(f.content)
+		return errors.Join(err, out.Close())
 	}
 	for _, table := range tables() {
 		content, err := encode(table)
 		if err != nil {
 			return err
 		}
-		if err := create(filepath.Join("data", table.name+".parquet"), content); err != nil {
+		if err := create(file{filepath.Join("data", table.name+".parquet"), content}); err != nil {
 			return err
 		}
 	}
-	return create(Config, catalog) // last: where it is, all is there
+	for _, f := range files {
+		if err := create(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // table is a table of the sample.

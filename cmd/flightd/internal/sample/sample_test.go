@@ -19,11 +19,11 @@ import (
 func TestWrite(t *testing.T) {
 	first, second := t.TempDir(), filepath.Join(t.TempDir(), "new", "folder")
 	for _, dir := range []string{first, second} {
-		if err := sample.Write(dir); err != nil {
+		if err := sample.Write(dir, true); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"flightd.yaml", "data/driver_stats.parquet", "data/customer_stats.parquet", "data/orders.parquet"} {
+	for _, file := range []string{"flightd.yaml", "data/driver_stats.parquet", "data/customer_stats.parquet", "data/orders.parquet", "data/registry.db", "definitions.py"} {
 		a, err := os.ReadFile(filepath.Join(first, file))
 		if err != nil {
 			t.Fatal(err)
@@ -52,13 +52,13 @@ func TestWrite(t *testing.T) {
 }
 
 func TestWriteReplacesNothing(t *testing.T) {
-	for _, there := range []string{"flightd.yaml", "data/orders.parquet"} {
+	for _, there := range []string{"flightd.yaml", "data/orders.parquet", "definitions.py", "data/registry.db"} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, there)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, []byte("mine"), 0o666)); err != nil {
 			t.Fatal(err)
 		}
-		if err := sample.Write(dir); !errors.Is(err, fs.ErrExist) {
+		if err := sample.Write(dir, true); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%s is there and writing says %v", there, err)
 		}
 		var left []string
