@@ -333,7 +333,7 @@ func TestServiceLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	store, _ := r.opener.root(filepath.Join(r.config.Dir, "data/logs"))
-	if log := got.Service.Log; log.Store != store || log.Destination != "chosen" || !slices.Equal(log.PartitionBy, []string{"__log_date"}) {
+	if log := got.Service.Log; log.Store != store || log.Destination != "chosen" || !slices.Equal(log.Derived, []string{"__log_date"}) {
 		t.Errorf("%+v", log)
 	}
 	seconds := &arrow.TimestampType{Unit: arrow.Second, TimeZone: "UTC"}

@@ -50,6 +50,9 @@ func (b *builder) service(p *project, spec *feastpb.FeatureServiceSpec) *service
 	return s
 }
 
+// logDate is the column of logged features that is the date of another one, the time of logging.
+const logDate = "__log_date"
+
 // logTarget finds where the logged features of a service go.
 func (b *builder) logTarget(p *project, service string, c *feastpb.LoggingConfig) (*stores.LogTarget, string, error) {
 	if c.GetDestination() == nil {
@@ -65,7 +68,11 @@ func (b *builder) logTarget(p *project, service string, c *feastpb.LoggingConfig
 	if d.err != nil {
 		return nil, "", fault.New(fault.KindOf(d.err), "feature service %q: its logging destination: %w", service, d.err)
 	}
-	return &stores.LogTarget{Store: d.store, Destination: d.source.String(), PartitionBy: f.GetPartitionBy()}, f.GetPath(), nil
+	target := &stores.LogTarget{Store: d.store, Destination: d.source.String()}
+	if slices.Contains(f.GetPartitionBy(), logDate) {
+		target.Derived = []string{logDate} // Feast keeps the columns of partition_by in names of folders alone
+	}
+	return target, f.GetPath(), nil
 }
 
 // addAliases remembers the aliases that a service gives to views.
@@ -160,7 +167,7 @@ func (s *service) logSchema(p *project) *arrow.Schema {
 		}
 	}
 	add("__log_timestamp", utcMicros)
-	add("__log_date", arrow.FixedWidthTypes.Date32)
+	add(logDate, arrow.FixedWidthTypes.Date32)
 	add("__request_id", arrow.BinaryTypes.String)
 	return arrow.NewSchema(fields, nil)
 }

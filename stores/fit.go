@@ -116,12 +116,12 @@ func fitColumns(have, sent *arrow.Schema, others []string, opt WriteOptions) (*f
 	f := &fitting{schema: have, options: opt}
 	var err error
 	for _, names := range [][]string{others, own} {
-		if f.from, err = findColumns(sent, names, nil); err == nil {
+		if f.from, err = findColumns(sent, names, nil, opt.derived); err == nil {
 			return f, f.castable(sent)
 		}
 	}
 	if opt.MixedNames {
-		if f.from, err = findColumns(sent, others, own); err == nil {
+		if f.from, err = findColumns(sent, others, own, opt.derived); err == nil {
 			return f, f.castable(sent)
 		}
 	}
@@ -129,8 +129,8 @@ func fitColumns(have, sent *arrow.Schema, others []string, opt WriteOptions) (*f
 }
 
 // findColumns is where each of the named columns is among those that were sent: under that name or under its second one.
-// There are no others.
-func findColumns(sent *arrow.Schema, names, second []string) ([]int, error) {
+// There are no others, except those that may be left out.
+func findColumns(sent *arrow.Schema, names, second, optional []string) ([]int, error) {
 	at, used := make([]int, len(names)), make(map[int]bool)
 	var sentNames []string
 	for _, f := range sent.Fields() {
@@ -150,7 +150,7 @@ func findColumns(sent *arrow.Schema, names, second []string) ([]int, error) {
 		at[i], used[found[0]] = found[0], true
 	}
 	for i, name := range sentNames {
-		if !used[i] && !indexColumn.MatchString(name) {
+		if !used[i] && !indexColumn.MatchString(name) && !slices.Contains(optional, name) {
 			return nil, fault.New(fault.Invalid, "the source has no column %s; %s", nearest.Quote(name), nearest.Hint(name, names))
 		}
 	}

@@ -68,5 +68,5 @@ func (r FeatureRef) String() string {
 type LogTarget struct {
 	Store       OfflineStore
 	Destination string
-	PartitionBy []string // columns whose values are the folders below the destination; nil: none
+	Derived     []string // columns that only repeat others: where earlier files of the destination lack one, it is not written
 }

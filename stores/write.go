@@ -46,6 +46,8 @@ func writeSchema(ctx context.Context, s OfflineStore, dst DataSource) (*arrow.Sc
 type WriteOptions struct {
 	MixedNames  bool // each column may come under its source's name or under the view's
 	RoundFloats bool // a float64 may become the nearest float32
+
+	derived []string // columns that are left out if the source has none of that name
 }
 
 // WriteView appends rows to the source of a feature view. Columns come in any order, all under the names that they have in
@@ -107,6 +109,7 @@ func writeLog(ctx context.Context, s *FeatureService, rows Rows, opt WriteOption
 	if have == nil {
 		have = rows.Schema
 	}
+	opt.derived = s.Log.Derived
 	f, err := fitColumns(have, rows.Schema, nil, opt)
 	if err != nil {
 		return Written{}, err

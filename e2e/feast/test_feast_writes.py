@@ -1,5 +1,6 @@
 """Writes of unmodified clients: pushes, single rows, logged features. What is on disk afterwards is what counts."""
 
+import glob
 import os
 
 import expect
@@ -134,8 +135,8 @@ def test_refused_by_the_client(client, home):
 
 # ---- logged features ----
 
-def log_rows(client, count, day=0):
-    service = client.get_feature_service("logged")
+def log_rows(client, count, day=0, name="logged"):
+    service = client.get_feature_service(name)
     schema = FeatureServiceLoggingSource(service, client.project).get_schema(client.registry)
     times = [at(24 * day + i) for i in range(count)]
     values = {"driver_id": list(range(count)), "__log_timestamp": times, "__log_date": [t.date() for t in times],
@@ -152,6 +153,18 @@ def test_logged_features(client, home):
     client.write_logged_features(more, service)
     want = pa.concat_tables([logs, more])
     got = on_disk(home, "logs")
+    assert not (problem := oracle.difference(loose(got.select(want.column_names)), loose(want), ordered=False)), problem
+
+
+def test_logged_features_where_feast_made_folders(client, home):
+    """Feast leaves a column of partition_by out of its files. Its folders are read, and written to, as they are."""
+    service, logs = log_rows(client, 5, name="logged_by_date")
+    home.local().write_logged_features(logs, service)
+    _, more = log_rows(client, 3, day=2, name="logged_by_date")
+    client.write_logged_features(more, service)
+    want = pa.concat_tables([logs, more]).drop_columns(["__log_date"])
+    parts = glob.glob(home.path("data", "dated", "**", "*.parquet"), recursive=True)
+    got = pa.concat_tables([pq.ParquetFile(p).read() for p in parts], promote_options="permissive")
     assert not (problem := oracle.difference(loose(got.select(want.column_names)), loose(want), ordered=False)), problem
 
 

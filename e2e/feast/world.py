@@ -131,6 +131,8 @@ def definitions(folder):
         FeatureService(name="aliases", features=[renamed("first", "first_id"), renamed("second", "second_id")]),
         FeatureService(name="logged", features=[driver_stats[["conv_rate", "trips"]]],
                        logging_config=LoggingConfig(destination=FileLoggingDestination(path="data/logs"))),
+        FeatureService(name="logged_by_date", features=[driver_stats[["conv_rate", "trips"]]],
+                       logging_config=LoggingConfig(destination=FileLoggingDestination(path="data/dated", partition_by=["__log_date"]))),
     ]
     # Destinations of saved datasets. Feast's client asks for them by path.
     saved = [FileSource(name=path, path=path, timestamp_field="event_timestamp") for path in ("data/saved.parquet", "data/saved_folder")]
