@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Listen          string          `yaml:"listen"`     // host:port; the host may be empty (all addresses), port 0 is any free one
 	FeastRepo       string          `yaml:"feast_repo"` // folder of a Feast repository that has the definitions; "": they are in the next three
+	Feast           Feast           `yaml:"feast"`
 	Stores          Stores          `yaml:"stores"`
 	FeatureViews    FeatureViews    `yaml:"feature_views"`
 	FeatureServices FeatureServices `yaml:"feature_services"`
@@ -28,6 +29,13 @@ type Config struct {
 	ShutdownTimeout time.Duration   `yaml:"shutdown_timeout"`
 
 	decoded *decoder // says at which line a value stands, for Open
+}
+
+// Feast says how a Feast repository is served.
+type Feast struct {
+	Python     string   `yaml:"python"`      // runs on-demand feature views: a path, or a name on the PATH; "": they are not served
+	NoEntities string   `yaml:"no_entities"` // what a retrieval without entity rows gives: timeline or snapshot
+	Folders    []string `yaml:"folders"`     // clients may describe files below them that are not registered yet
 }
 
 // Stores, FeatureViews and FeatureServices are mappings from names, in the order of the file.
@@ -109,6 +117,7 @@ func Default() *Config { return defaults() }
 func defaults() *Config {
 	return &Config{
 		Listen: "127.0.0.1:8815",
+		Feast:  Feast{NoEntities: "timeline"},
 		Auth:   Auth{Type: "none"},
 		Limits: Limits{
 			Memory: 4 << 30, EntityRows: 50_000_000, Message: 512 << 20, Staged: 1 << 30, StagedFor: 15 * time.Minute,

@@ -158,6 +158,17 @@ func rewriteMessages(t *testing.T, file string) {
 	}
 }
 
+func TestFeastValues(t *testing.T) {
+	c, err := parseFile("testdata/feast.good.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Feast{Python: "testdata/venv/bin/python", NoEntities: "snapshot", Folders: []string{"testdata/new", "/srv/data"}}
+	if diff := cmp.Diff(want, c.Feast); diff != "" || c.FeastRepo != "testdata/feature_repo" {
+		t.Errorf("%s (- wanted, + got):\n%s", c.FeastRepo, diff)
+	}
+}
+
 func TestValues(t *testing.T) {
 	c, err := parseFile("testdata/full.good.yaml")
 	if err != nil {
@@ -165,6 +176,7 @@ func TestValues(t *testing.T) {
 	}
 	want := &Config{
 		Listen: "0.0.0.0:9000",
+		Feast:  Feast{NoEntities: "timeline"},
 		Stores: Stores{
 			{Name: "main", Type: "memory", Config: new(memstore.Config)},
 			{Name: "sample", Type: "sample", Config: &sample{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -64,14 +65,19 @@ func parseYAML(data []byte) (ast.Node, *Error) {
 
 // rebase makes paths relative to the folder of the file.
 func (c *Config) rebase(dir string) {
-	if c.FeastRepo != "" && !filepath.IsAbs(c.FeastRepo) {
-		c.FeastRepo = filepath.Join(dir, c.FeastRepo)
+	paths := []*string{&c.FeastRepo}
+	if strings.ContainsRune(c.Feast.Python, filepath.Separator) { // a name alone is looked for on the PATH
+		paths = append(paths, &c.Feast.Python)
+	}
+	for i := range c.Feast.Folders {
+		paths = append(paths, &c.Feast.Folders[i])
 	}
 	if c.TLS != nil {
-		for _, path := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA} {
-			if *path != "" && !filepath.IsAbs(*path) {
-				*path = filepath.Join(dir, *path)
-			}
+		paths = append(paths, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA)
+	}
+	for _, path := range paths {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
 		}
 	}
 	for _, s := range c.Stores {

@@ -27,6 +27,9 @@ func (c *Config) validate(d *decoder) {
 		c.validateStores(d)
 		c.validateViews(d)
 		c.validateServices(d)
+		if d.given("feast") {
+			d.report("feast", "it says how a Feast repository is served, and there is no feast_repo")
+		}
 	}
 	if c.TLS != nil && !d.failed["tls"] {
 		d.require("tls", "cert", c.TLS.Cert)
@@ -158,6 +161,9 @@ func (d *decoder) positive(path string, n int64) {
 // validateRepo sees to it that definitions come from one place.
 func (c *Config) validateRepo(d *decoder) {
 	d.notEmpty("feast_repo", c.FeastRepo)
+	d.notEmpty("feast.python", c.Feast.Python)
+	d.oneOf("feast.no_entities", c.Feast.NoEntities, "timeline", "snapshot")
+	d.names("feast.folders", c.Feast.Folders)
 	for _, section := range []string{"stores", "feature_views", "feature_services"} {
 		if d.given(section) {
 			d.report(section, "the definitions come from feast_repo; leave one of the two out")

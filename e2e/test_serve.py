@@ -219,7 +219,7 @@ def test_the_configuration_of_the_folder(config, tmp_path):
 
 @pytest.mark.parametrize("arguments", [
     ("--config", "gone.yaml"), ("--no-such-flag",), ("extra",), ("--listen", "nowhere"), ("--config",),
-    ("--tls-cert", "server.pem"), ("--feast-repo", "."), ("--config", "flightd.yaml", "--feast-repo", ".")])
+    ("--tls-cert", "server.pem"), ("--feast-repo", "."), ("--feast-folder", "."), ("--feast-no-entities", "snapshot"), ("--config", "flightd.yaml", "--feast-repo", ".")])
 def test_wrong_usage(config, arguments):
     done = run("serve", *arguments, cwd=config.parent)
     assert done.returncode == 2, done

@@ -60,8 +60,8 @@ func (s *Snapshot) parse(c *tickets.FeastSource) (*feastpb.DataSource, error) {
 }
 
 // described finds the source that a client describes. Nothing of the description is trusted: the registered source of that
-// name is taken if it is the same one; another is answered only if it is a file below a folder that the registry itself
-// leads to, for that is what applying a new source needs.
+// name is taken if it is the same one; another is answered only if it is a file below a root, for that is what applying a
+// new source needs.
 func (s *Snapshot) described(c *tickets.FeastSource) (*dataSource, error) {
 	described, err := s.parse(c)
 	if err != nil {
@@ -92,18 +92,26 @@ func (s *Snapshot) described(c *tickets.FeastSource) (*dataSource, error) {
 }
 
 // below opens a file that the registry does not know, if it lies below a root. Links out of the root lead nowhere: the
-// store is that of the root.
+// store is that of the root. Before the first apply nothing says where this repository's data is, so any file will do; what
+// a client learns are the names and types of its columns.
 func (s *Snapshot) below(name, uri string) (*dataSource, error) {
-	outside := fault.New(fault.Forbidden, "data source %q is not registered, and its path is not below the folder of the repository or of a registered source",
-		short(name))
+	outside := fault.New(fault.Forbidden, "data source %q is not registered, and its path is not below the folder of the repository or of a registered source; "+
+		"apply it where Feast reads the files itself, or start flightd with --feast-folder and the folder of its data", short(name))
 	path, err := localPath(uri, s.opener.dir)
-	if err != nil || uri == "" {
+	if err != nil || uri == "" || path == "/" {
 		return nil, outside
 	}
-	for _, root := range s.roots() {
+	roots, registered := s.roots()
+	if !registered {
+		roots = append(roots, filepath.Dir(path))
+	}
+	for _, root := range roots {
 		rest, inside := strings.CutPrefix(path, strings.TrimSuffix(root, "/")+"/")
 		if !inside {
 			continue
+		}
+		if strings.ContainsAny(rest, "*?[{") { // matching costs what its author wants it to cost
+			return nil, fault.New(fault.Forbidden, "data source %q is not registered, and its path is a pattern; only one that is registered is looked up", short(name))
 		}
 		d := &dataSource{name: name, uri: uri}
 		d.store, d.source, err = s.opener.open(place{root: root, path: filepath.ToSlash(rest)})
@@ -112,12 +120,17 @@ func (s *Snapshot) below(name, uri string) (*dataSource, error) {
 	return nil, outside
 }
 
-// roots are the folders below which a client may point: that of the repository, and those of the project's file sources.
-func (s *Snapshot) roots() []string {
-	roots := []string{s.opener.dir}
+// roots are the folders below which a client may point: that of the repository, those of the project's file sources, and
+// those that the operator names. registered says whether there are such sources.
+func (s *Snapshot) roots() (roots []string, registered bool) {
+	roots = append([]string{s.opener.dir}, s.opener.allowed...)
 	if p := s.projects[s.own]; p != nil {
 		for _, d := range sorted(p.sources) {
-			if d.err != nil || d.uri == "" {
+			if d.uri == "" {
+				continue
+			}
+			registered = true
+			if d.err != nil {
 				continue
 			}
 			if at, _, err := s.opener.locate(d.uri); err == nil && at.root != "/" { // everything lies below that
@@ -125,7 +138,7 @@ func (s *Snapshot) roots() []string {
 			}
 		}
 	}
-	return roots
+	return roots, registered
 }
 
 func columnsJob(schema *arrow.Schema) *stores.RetrievalJob {

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
+	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/tickets"
 )
 
@@ -33,7 +34,8 @@ func TestDescribedSources(t *testing.T) {
 		return `{"type": "BATCH_FILE", "name": "` + name + `", "timestampField": "event_timestamp", "fileOptions": {"uri": "` + uri + `"}, "newer": {"x": [1]}}`
 	}
 	forbidden := func(name string) string {
-		return `permission denied: data source "` + name + `" is not registered, and its path is not below the folder of the repository or of a registered source`
+		return `permission denied: data source "` + name + `" is not registered, and its path is not below the folder of the repository or of a registered source; ` +
+			"apply it where Feast reads the files itself, or start flightd with --feast-folder and the folder of its data"
 	}
 	for _, c := range []struct{ name, source, want string }{
 		{"registered", file("city_load_source", "data/city_load.parquet"), "event_timestamp load"},
@@ -50,6 +52,7 @@ func TestDescribedSources(t *testing.T) {
 		{"outside under a known name", file("driver_stats_source", outside+"/secret.parquet"), forbidden("driver_stats_source")},
 		{"up and out", file("new", "../"+filepath.Base(outside)+"/secret.parquet"), forbidden("new")},
 		{"link out", file("new", "fresh/link.parquet"), `permission denied: data source "new": "fresh/link.parquet" leads out of the store's root`},
+		{"pattern", file("new", "fresh/{n,m}*.parquet"), `permission denied: data source "new" is not registered, and its path is a pattern`},
 		{"the root itself", file("new", "."), forbidden("new")},
 		{"no path", file("new", ""), forbidden("new")},
 		{"zero byte", file("new", `fresh/a\u0000b`), forbidden("new")},
@@ -113,6 +116,28 @@ func TestDescribedBeforeApply(t *testing.T) {
 	if job, err := r.Columns(context.Background(), describedBy(t, "get_table_column_names_and_types_from_data_source", source)); err != nil || job.Total != 2 {
 		t.Error(job, err)
 	}
+	elsewhere := t.TempDir() // nothing says yet where the data of this repository is
+	copyFile(t, filepath.Join(r.config.Dir, "data/city_load.parquet"), filepath.Join(elsewhere, "load.parquet"))
+	source = `{"type": "BATCH_FILE", "name": "c", "fileOptions": {"uri": "` + elsewhere + `/load.parquet"}}`
+	if job, err := r.Columns(context.Background(), describedBy(t, "get_table_column_names_and_types_from_data_source", source)); err != nil || job.Total != 2 {
+		t.Error(job, err)
+	}
+}
+
+// TestDescribedInFolder: the operator may name more folders.
+func TestDescribedInFolder(t *testing.T) {
+	r := golden(t)
+	elsewhere := t.TempDir()
+	copyFile(t, filepath.Join(r.config.Dir, "data/city_load.parquet"), filepath.Join(elsewhere, "deep/load.parquet"))
+	source := describedBy(t, "get_table_column_names_and_types_from_data_source",
+		`{"type": "BATCH_FILE", "name": "c", "fileOptions": {"uri": "`+elsewhere+`/deep/load.parquet"}}`)
+	if _, err := r.Columns(context.Background(), source); fault.KindOf(err) != fault.Forbidden {
+		t.Error(err)
+	}
+	r.opener.allowed = []string{elsewhere}
+	if job, err := r.Columns(context.Background(), source); err != nil || job.Total != 2 {
+		t.Error(job, err)
+	}
 }
 
 // TestTypeText has the words of pyarrow's str.
@@ -162,7 +187,7 @@ func TestTypeText(t *testing.T) {
 
 // TestLocate: the folder of a source is its root, and before a wildcard the folder where that begins.
 func TestLocate(t *testing.T) {
-	o := newOpener("/repo", files)
+	o := newOpener("/repo", nil, files)
 	for uri, want := range map[string]place{
 		"data/x.parquet":         {"/repo/data", "x.parquet"},
 		"x.parquet":              {"/repo", "x.parquet"},

@@ -42,7 +42,7 @@ func FuzzRegistry(f *testing.F) {
 				}
 				continue
 			}
-			o := newOpener("/repo", files)
+			o := newOpener("/repo", nil, files)
 			for own := range all.projects {
 				s, err := newSnapshot(o, own, all)
 				if err != nil {

@@ -15,8 +15,9 @@ import (
 // opener makes stores of what a registry says about data, and closes them in the end. Sources in one folder share one
 // store, so that they share what it remembers, from one reading of the registry to the next.
 type opener struct {
-	dir   string
-	files func(root string) (stores.OfflineStore, error)
+	dir     string
+	allowed []string // folders below which clients may describe files that are not registered
+	files   func(root string) (stores.OfflineStore, error)
 
 	mu     sync.Mutex
 	roots  map[string]stores.OfflineStore
@@ -32,8 +33,8 @@ type customSource struct {
 	err    error
 }
 
-func newOpener(dir string, files func(root string) (stores.OfflineStore, error)) *opener {
-	return &opener{dir: dir, files: files, roots: make(map[string]stores.OfflineStore), custom: make(map[customKey]customSource)}
+func newOpener(dir string, allowed []string, files func(root string) (stores.OfflineStore, error)) *opener {
+	return &opener{dir: dir, allowed: allowed, files: files, roots: make(map[string]stores.OfflineStore), custom: make(map[customKey]customSource)}
 }
 
 // place is where a file source lies: a path below a root.

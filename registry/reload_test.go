@@ -206,7 +206,7 @@ func TestAbsent(t *testing.T) {
 func TestEveryTruncation(t *testing.T) {
 	for _, file := range registryFiles {
 		data := readFile(t, file.path)
-		opener := newOpener("/repo", files)
+		opener := newOpener("/repo", nil, files)
 		whole, err := parseRegistry(data, nil, true)
 		if err != nil {
 			t.Fatal(err)

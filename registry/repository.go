@@ -24,6 +24,9 @@ import (
 type Options struct {
 	// Files makes the store of the Parquet files below a folder. It touches nothing; the folder may not be there.
 	Files func(root string) (stores.OfflineStore, error)
+	// Folders are absolute paths of folders below which clients may describe files before these are registered, beyond that
+	// of the repository and those of registered sources.
+	Folders []string
 	// Mode says which rows a historical command without entity rows means; "": Timeline.
 	Mode stores.Mode
 	// Warn is told when the registry cannot be read and the last good copy is used instead, and with nil when it can be read
@@ -73,7 +76,7 @@ func Open(c *Config, opt Options) (*Repository, error) {
 	if opt.Warn == nil {
 		opt.Warn = func(error) {}
 	}
-	r := &Repository{config: c, options: opt, opener: newOpener(c.Dir, opt.Files), backend: b, loading: make(chan struct{}, 1), now: time.Now}
+	r := &Repository{config: c, options: opt, opener: newOpener(c.Dir, opt.Folders, opt.Files), backend: b, loading: make(chan struct{}, 1), now: time.Now}
 	r.loading <- struct{}{}
 	return r, nil
 }

@@ -28,8 +28,10 @@ func configFlags() []cli.Flag {
 		&cli.StringFlag{Name: "feast-repo", Category: category, Usage: "serve the Feast repository in `DIR`, and Feast's clients"},
 		&cli.StringFlag{Name: "feast-python", Category: category, EnvVars: []string{"FLIGHTD_FEAST_PYTHON"},
 			Usage: "the `PYTHON` that runs on-demand feature views; it has your Feast"},
-		&cli.StringFlag{Name: "feast-no-entities", Category: category, Value: "timeline",
+		&cli.StringFlag{Name: "feast-no-entities", Category: category, DefaultText: "timeline",
 			Usage: "what a retrieval without entity rows gives: timeline, or snapshot as Feast's dask store does"},
+		&cli.StringSliceFlag{Name: "feast-folder", Category: category, EnvVars: []string{"FLIGHTD_FEAST_FOLDERS"},
+			Usage: "also describe files in `DIR` and below that clients are about to register; may be given several times"},
 	}
 }
 
@@ -84,6 +86,11 @@ func open(c *cli.Context, conf *config.Config, repo string, lost func(error)) (*
 	if repo != "" {
 		return openFeast(c, conf, repo, lost)
 	}
+	for _, flag := range []string{"feast-no-entities", "feast-folder"} {
+		if c.IsSet(flag) {
+			return nil, usagef("--%s says how a Feast repository is served, and there is none: --feast-repo DIR, or feast_repo in the configuration", flag)
+		}
+	}
 	catalog, closeStores, err := conf.Open(c.Context)
 	if err != nil {
 		return nil, err
@@ -92,9 +99,9 @@ func open(c *cli.Context, conf *config.Config, repo string, lost func(error)) (*
 }
 
 func openFeast(c *cli.Context, conf *config.Config, repo string, lost func(error)) (*served, error) {
-	mode := stores.Mode(c.String("feast-no-entities"))
-	if !slices.Contains([]stores.Mode{stores.Timeline, stores.Snapshot}, mode) {
-		return nil, usagef("--feast-no-entities is timeline or snapshot, found %q", mode)
+	settings, err := feastSettings(c, conf.Feast)
+	if err != nil {
+		return nil, err
 	}
 	dir, err := filepath.Abs(repo)
 	if err != nil {
@@ -105,7 +112,7 @@ func openFeast(c *cli.Context, conf *config.Config, repo string, lost func(error
 		return nil, configError{fmt.Errorf("Feast repository %s: %w", repo, err)}
 	}
 	repository, err := registry.Open(feast, registry.Options{
-		Mode: mode, Warn: lost,
+		Mode: stores.Mode(settings.NoEntities), Folders: settings.Folders, Warn: lost,
 		Files: func(root string) (stores.OfflineStore, error) {
 			return (&filestore.Config{Root: root}).Open(context.Background())
 		},
@@ -114,9 +121,33 @@ func openFeast(c *cli.Context, conf *config.Config, repo string, lost func(error
 		return nil, configError{err}
 	}
 	s := &served{conf: conf, feast: repository, catalog: repository.Catalog, close: repository.Close}
-	if python := c.String("feast-python"); python != "" {
-		s.onDemand = ondemand.New(ondemand.Options{Command: []string{python}, Dir: dir, Timeout: time.Minute})
+	if settings.Python != "" {
+		s.onDemand = ondemand.New(ondemand.Options{Command: []string{settings.Python}, Dir: dir, Timeout: time.Minute})
 		s.close = func() error { return errors.Join(s.onDemand.Close(), repository.Close()) }
+	}
+	return s, nil
+}
+
+// feastSettings are those of the configuration, with what the flags say instead.
+func feastSettings(c *cli.Context, s config.Feast) (config.Feast, error) {
+	if c.IsSet("feast-python") {
+		s.Python = c.String("feast-python")
+	}
+	if c.IsSet("feast-no-entities") {
+		s.NoEntities = c.String("feast-no-entities")
+	}
+	if !slices.Contains([]stores.Mode{stores.Timeline, stores.Snapshot}, stores.Mode(s.NoEntities)) {
+		return s, usagef("--feast-no-entities is timeline or snapshot, found %q", s.NoEntities)
+	}
+	if c.IsSet("feast-folder") {
+		s.Folders = nil
+		for _, folder := range c.StringSlice("feast-folder") {
+			dir, err := filepath.Abs(folder)
+			if err != nil || folder == "" {
+				return s, usagef("--feast-folder: want the path of a folder, found %q", folder)
+			}
+			s.Folders = append(s.Folders, dir)
+		}
 	}
 	return s, nil
 }
