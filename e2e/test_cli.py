@@ -376,6 +376,19 @@ def test_explain(flightd):
     assert wrong.returncode in (1, 2) and b"view" in wrong.stderr
 
 
+def test_explain_counts_what_the_call_would_take(world, client):
+    def explained(ticket):
+        (result,) = client.do_action(("flightd.explain", json.dumps(ticket).encode()))
+        return json.loads(result.body.to_pybytes())
+    for ticket in ({"latest": {"view": "driver_stats"}}, {"all": {"view": "driver_stats"}}, sample.joined()):
+        rows = server.get(client, ticket).num_rows
+        got = explained(ticket)
+        logged = [e for e in world.log_entries() if e.get("call") == "DoGet"][-1]
+        assert got["rows"] == rows and got["rows_read"] > 0 and got["bytes_read"] > 0
+        assert 0.5 < got["memory_reserved_bytes"] / logged["memory"] < 2
+        assert got["feature_rows_fetched"] == {"latest": rows, "all": 0}.get(*ticket, got["feature_rows_fetched"] or -1)
+
+
 # ---- the server's address ----
 
 def test_server_flag_and_environment(world, flightd):

@@ -67,7 +67,7 @@ func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
 		}
 		if c.options.Trace != nil {
 			for _, p := range f.pieces {
-				c.options.Trace.Matched += int64(len(p.rows))
+				c.options.Trace.Fetched += int64(len(p.rows))
 			}
 		}
 		return g, nil

@@ -180,6 +180,9 @@ func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record)
 	if err != nil || len(winners) == 0 {
 		return err
 	}
+	if opt.Trace != nil {
+		opt.Trace.Fetched += int64(len(winners))
+	}
 	out := &coalescer{schema: l.pull.schema, yield: yield}
 	defer out.drop()
 	first := pieceOf(winners, probeRows)

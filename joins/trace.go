@@ -9,7 +9,7 @@ type Trace struct {
 	FilesRead, FilesSkipped int64 // skipped: none of its parts was read
 	BytesRead, BytesSkipped int64 // of key and time columns, or of all that are asked for, as they are stored; 0: not known
 	RowsRead                int64 // rows of key and time columns that were looked at
-	Matched                 int64 // feature rows fetched
+	Fetched                 int64 // rows of feature columns that were fetched by position
 	Plan                    []string
 }
 

@@ -52,7 +52,11 @@ func printExplanation(e *client.Explanation) {
 	fact("answer", show.Count(e.Rows, "row"))
 	fact("files", fmt.Sprintf("%d read, %d skipped", e.FilesRead, e.FilesSkipped))
 	fact("groups", fmt.Sprintf("%d read, %d skipped (%s)", e.PartsRead, e.PartsSkipped, show.Share(e.PartsSkipped, parts)))
-	fact("bytes", fmt.Sprintf("%s read, %s skipped, features of winners apart", show.Bytes(e.BytesRead), show.Bytes(e.BytesSkipped)))
+	apart := ""
+	if e.Fetched > 0 {
+		apart = ", features of winners apart"
+	}
+	fact("bytes", fmt.Sprintf("%s read, %s skipped%s", show.Bytes(e.BytesRead), show.Bytes(e.BytesSkipped), apart))
 	fact("history", show.Count(e.RowsRead, "row")+" read")
 	fact("features", show.Count(e.Fetched, "row")+" fetched")
 	fact("memory", show.Bytes(e.Memory)+" reserved at most")
