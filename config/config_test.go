@@ -292,6 +292,11 @@ func TestOpenFails(t *testing.T) {
 			"feature_views: {v: {store: a, source: ../s, timestamp: t}, w: {store: a, source: /s, timestamp: t}}": {
 			"f:2:39: feature_views.v.source: ", "f:2:82: feature_views.w.source: ",
 		},
+		"stores: {a: {type: file, root: x}}\n" +
+			"feature_views: {v: {store: a, source: ../s, timestamp: t}}\n" +
+			"feature_services: {s: {features: [v], log: {store: a, destination: ../logs}}}": {
+			"f:2:39: feature_views.v.source: ", "f:3:68: feature_services.s.log.destination: ",
+		},
 	} {
 		c, err := Parse([]byte(text), "f", getenv)
 		if err != nil {

@@ -13,7 +13,8 @@ import (
 // Open opens every store and makes the catalog of the definitions. The returned function closes the stores; it is called
 // when no request is running any more. After an error nothing is left open.
 //
-// Sources are named, not read: one that is missing or broken is an error of the requests that need it.
+// Sources are named, not read: one that is missing or broken is an error of the requests that need it. One that the store
+// cannot understand is a mistake in the configuration, an *Error, as those of Load are.
 func (c *Config) Open(ctx context.Context) (*stores.Catalog, func() error, error) {
 	opened := make(map[string]stores.OfflineStore, len(c.Stores))
 	closeAll := func() error {
@@ -52,7 +53,7 @@ func (c *Config) catalog(opened map[string]stores.OfflineStore) (*stores.Catalog
 	for _, v := range c.FeatureViews {
 		source, err := opened[v.Store].Source(v.Source)
 		if err != nil {
-			errs = append(errs, c.locate(join(join("feature_views", v.Name), "source"), err))
+			errs = append(errs, c.mistake(join(join("feature_views", v.Name), "source"), err))
 			continue
 		}
 		views = append(views, &stores.FeatureView{
@@ -68,6 +69,9 @@ func (c *Config) catalog(opened map[string]stores.OfflineStore) (*stores.Catalog
 		}
 		if s.Log != nil {
 			service.Log = &stores.LogTarget{Store: opened[s.Log.Store], Destination: s.Log.Destination}
+			if _, err := service.Log.Store.Source(s.Log.Destination); err != nil {
+				errs = append(errs, c.mistake(join(join(join("feature_services", s.Name), "log"), "destination"), err))
+			}
 		}
 		services = append(services, service)
 	}
@@ -75,6 +79,12 @@ func (c *Config) catalog(opened map[string]stores.OfflineStore) (*stores.Catalog
 		return nil, errors.Join(errs...)
 	}
 	return stores.NewCatalog(views, services)
+}
+
+// mistake is an error of the configuration that only an opened store could find.
+func (c *Config) mistake(path string, err error) error {
+	at := c.decoded.place(path)
+	return &Error{File: c.decoded.file, Line: at.line, Column: at.column, Message: path + ": " + err.Error()}
 }
 
 // locate puts the file and line of a value before an error that it led to.

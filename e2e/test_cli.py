@@ -142,6 +142,30 @@ def test_check_fails_on_missing_and_broken_sources(tmp_path):
     assert all(word in said for word in ("no_source", "gone.parquet", "broken.parquet", "lacks_column", "wind")), said
 
 
+def test_check_fails_on_what_is_not_there_to_be_renamed(tmp_path):
+    ok(run("init", tmp_path / "demo"))
+    config = tmp_path / "demo" / "flightd.yaml"
+    config.write_text(config.read_text().replace("    ttl: 24h", "    field_mapping: {conv_rat: rate}\n    ttl: 24h"))
+    done = run("check", "--config", config)
+    assert done.returncode == 1 and b'"conv_rat" (field_mapping of the view); did you mean "conv_rate"?' in done.stdout, done
+
+
+@pytest.mark.parametrize("wrong", [("source: driver_stats.parquet", "source: ../x.parquet"),
+                                   ("customer_stats]", "customer_stats]\n    log: {store: main, destination: ../logs}")])
+def test_a_source_out_of_the_root_is_a_mistake_in_the_configuration(tmp_path, wrong):
+    ok(run("init", tmp_path / "demo"))
+    config = tmp_path / "demo" / "flightd.yaml"
+    config.write_text(config.read_text().replace(*wrong))
+    for command in (["check"], ["serve", "--listen", "127.0.0.1:0"]):
+        done = run(*command, "--config", config)
+        assert done.returncode == 2 and re.search(rb"flightd.yaml:\d+:\d+: .*leads out", done.stderr), done
+
+
+def test_an_empty_request_id_is_none(flightd):
+    done = flightd("put", "driver_stats", "x.parquet", "--request-id", "")
+    assert done.returncode == 2 and b"--request-id" in done.stderr
+
+
 def test_init_feast(tmp_path):
     folder = tmp_path / "demo"
     ok(run("init", folder, "--feast"))

@@ -22,7 +22,8 @@ type listing struct {
 	Created   string   `json:"created,omitempty"`
 	TTL       string   `json:"ttl,omitempty"`
 	Source    string   `json:"source,omitempty"`
-	Error     string   `json:"error,omitempty"` // why the schema is empty
+	FullNames bool     `json:"full_feature_names,omitempty"` // of a service: it is answered with these only
+	Error     string   `json:"error,omitempty"`              // why the schema is empty
 }
 
 // ListFlights lists every view (its `all`) and every service. A source that cannot be read has an empty schema here and
@@ -104,21 +105,29 @@ func serviceInfo(ctx context.Context, c *stores.Catalog, sv *stores.FeatureServi
 	for _, ref := range sv.Features {
 		about.Features = append(about.Features, ref.String())
 	}
-	schema := arrow.NewSchema(nil, nil)
-	request, err := c.Resolve(&tickets.Ticket{Historical: &tickets.Historical{FeatureService: sv.Name}}, nil)
-	if err == nil {
-		var features *arrow.Schema
-		if features, err = stores.FeatureSchema(ctx, request.(*stores.Historical)); err == nil {
-			schema = features
+	schema, err := serviceSchema(ctx, c, sv.Name, false)
+	if err != nil && ctx.Err() == nil {
+		if full, fullErr := serviceSchema(ctx, c, sv.Name, true); fullErr == nil {
+			schema, err, about.FullNames = full, nil, true // two of its features have one short name
 		}
 	}
 	if err != nil {
+		schema = arrow.NewSchema(nil, nil)
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		about.Error = clip(err.Error())
 	}
 	return flightInfo([]string{"feature_service", sv.Name}, schema, nil, -1, about)
+}
+
+// serviceSchema is the schema of the features of a service.
+func serviceSchema(ctx context.Context, c *stores.Catalog, name string, full bool) (*arrow.Schema, error) {
+	request, err := c.Resolve(&tickets.Ticket{Historical: &tickets.Historical{FeatureService: name, FullFeatureNames: full}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return stores.FeatureSchema(ctx, request.(*stores.Historical))
 }
 
 // flightInfo has no endpoint where there is no ticket: a service needs entity rows, so nothing can be fetched as it is.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -273,10 +274,24 @@ func (b *boundView) pullSchema(columns []joins.Feature) *arrow.Schema {
 	return arrow.NewSchema(fields, nil)
 }
 
-// Check opens the source of a view and finds its columns, as a request would, and reads no rows.
+// Check opens the source of a view and finds its columns, as a request would, and reads no rows. It is stricter than a
+// request: every column that the view gives another name must be there.
 func Check(ctx context.Context, v *FeatureView) error {
-	_, err := bind(ctx, v)
-	return err
+	b, err := bind(ctx, v)
+	if err != nil {
+		return err
+	}
+	for _, column := range slices.Sorted(maps.Keys(v.FieldMapping)) {
+		if schema := b.table.Schema(); !schema.HasField(column) {
+			var have []string
+			for _, f := range schema.Fields() {
+				have = append(have, f.Name)
+			}
+			return fmt.Errorf("feature view %q: %w", v.Name, &fault.Error{Kind: fault.Precondition,
+				Err: &MissingColumnError{Source: v.Source.String(), Role: "field_mapping", Column: column, Have: have}})
+		}
+	}
+	return nil
 }
 
 // FeatureSchema is the schema of a historical answer without the columns of its entity rows.

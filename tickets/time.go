@@ -29,7 +29,7 @@ func ParseTime(text string) (time.Time, error) {
 		return time.Time{}, errorf("", wanted, quote(text))
 	}
 	if !timeInRange(t) {
-		return time.Time{}, errorf("", "the time %s is not within the years 1 to 9999", quote(text))
+		return time.Time{}, errorf("", "the time %s does not lie after 0001-01-01T00:00:00Z and before the year 10000", quote(text))
 	}
 	return t.UTC(), nil
 }

@@ -222,3 +222,10 @@ def test_sample(tmp_path, serve):
     pd.testing.assert_series_equal(got["conv_rate"], want["conv_rate"])
     applied = subprocess.run([FEAST, "-c", str(folder), "apply"], check=True, capture_output=True, text=True)
     assert "No changes to registry" in applied.stdout, applied.stdout
+
+
+@fails("stock", "meets it at the first request")
+def test_a_missing_source_is_a_warning(repo, serve):
+    os.remove(repo.path("data", "driver.parquet"))
+    s = serve(repo)
+    flightd.wait_until(lambda: "the source of a feature view cannot be read" in s.said() and "driver_stats" in s.said(), what="the warning")

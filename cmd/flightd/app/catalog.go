@@ -92,6 +92,10 @@ func open(c *cli.Context, conf *config.Config, repo string, lost func(error)) (*
 		}
 	}
 	catalog, closeStores, err := conf.Open(c.Context)
+	var mistake *config.Error
+	if errors.As(err, &mistake) {
+		return nil, configError{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -157,5 +161,5 @@ func warnRegistry(log zerolog.Logger, err error) {
 		log.Info().Msg("the Feast registry can be read again")
 		return
 	}
-	log.Warn().Str("error", err.Error()).Msg("the Feast registry cannot be read; its last good copy is used")
+	log.Warn().Str("error", err.Error()).Msg("the Feast registry cannot be read; what was read of it before, if anything, is served")
 }

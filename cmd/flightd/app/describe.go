@@ -104,6 +104,9 @@ func describeService(e *client.Entry, entries []*client.Entry) error {
 		return nil
 	}
 	fact("needs", neededKeys(views))
+	if e.FullNames {
+		fact("names", "full ones only (--full-names), for two features have one short name")
+	}
 	t := &show.Table{Columns: []show.Column{{Name: "column"}, {Name: "type"}, {Name: "from"}, {Name: "ttl", Right: true}}}
 	for i, f := range e.Schema.Fields() {
 		from, age := "-", "-"

@@ -25,6 +25,9 @@ func putCommand() *cli.Command {
 
 func put(c *cli.Context) error {
 	view, file := c.Args().Get(0), c.Args().Get(1)
+	if c.IsSet("request-id") && c.String("request-id") == "" {
+		return usagef("--request-id is empty; leave it out, and each call is a write of its own")
+	}
 	command, err := tickets.Encode(&tickets.Ticket{Write: &tickets.Write{View: view, RequestID: c.String("request-id")}})
 	if err != nil {
 		return usageError{err}

@@ -68,6 +68,14 @@ func serve(c *cli.Context) error {
 	warnAddress(log, listener.Addr(), tlsFiles)
 	if repo == "" {
 		warnSources(c.Context, log, catalog)
+	} else { // a registry may be far away, and the port is to be open before there is one
+		ctx, cancel := context.WithCancel(c.Context)
+		warned := make(chan struct{})
+		go func() {
+			defer close(warned)
+			warnSources(ctx, log, catalog)
+		}()
+		defer func() { cancel(); <-warned }()
 	}
 	log.Info().Str("addr", listener.Addr().String()).Msg("serving")
 	return run(c.Context, service, listener)
@@ -141,12 +149,25 @@ func warnAddress(log zerolog.Logger, addr net.Addr, files *flightsvc.TLSFiles) {
 func warnSources(ctx context.Context, log zerolog.Logger, s *served) {
 	catalog, err := s.catalog(ctx)
 	if err != nil {
+		if s.feast == nil || ctx.Err() != nil { // what is wrong with a registry has been said
+			return
+		}
 		log.Warn().Str("error", err.Error()).Msg("the catalog cannot be read")
 		return
 	}
+	warn := func(view string, err error) {
+		if err != nil && ctx.Err() == nil {
+			log.Warn().Str("view", view).Str("error", err.Error()).Msg("the source of a feature view cannot be read")
+		}
+	}
 	for _, v := range catalog.Views() {
-		if err := stores.Check(ctx, v); err != nil {
-			log.Warn().Str("view", v.Name).Str("error", err.Error()).Msg("the source of a feature view cannot be read")
+		warn(v.Name, stores.Check(ctx, v))
+	}
+	if s.feast != nil {
+		if snapshot, err := s.feast.Snapshot(ctx); err == nil {
+			for name, why := range snapshot.Unserved() {
+				warn(name, why)
+			}
 		}
 	}
 }

@@ -30,7 +30,8 @@ type Entry struct {
 	Created   string   `json:"created"`
 	TTL       string   `json:"ttl"` // as Go writes a duration; "": never too old
 	Source    string   `json:"source"`
-	Error     string   `json:"error"` // why Schema is empty
+	FullNames bool     `json:"full_feature_names"` // of a service: two of its features have one short name
+	Error     string   `json:"error"`              // why Schema is empty
 
 	Schema *arrow.Schema `json:"-"` // of a view's `all`; of a service's features
 	Rows   int64         `json:"-"` // -1: not known without reading
