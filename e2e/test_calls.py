@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import re
 
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -202,6 +204,19 @@ def test_list_flights(client):
 def test_list_actions(client):
     for action in client.list_actions():
         assert action.type and action.description
+
+
+def test_documented_fields(client):
+    """The fields of JSON that docs/flight.md shows are those that are there."""
+    with open(os.path.join(server.ROOT, "docs", "flight.md")) as f:
+        shown = {name: json.loads(text) for name, text in re.findall(r"(?s)\n```json (\w+)\n(.*?)\n```", f.read())}
+    listed = {info.descriptor.path[0]: info.app_metadata for info in client.list_flights()}
+    assert list(json.loads(listed[b"driver_stats"])) == list(shown.pop("ListFlights"))
+    explained = list(client.do_action(fl.Action("flightd.explain", server.command({"all": {"view": "driver_stats"}}))))
+    assert list(json.loads(explained[0].body.to_pybytes())) == list(shown.pop("explain"))
+    report = shown.pop("report")
+    assert list(report) == ["views"] and list(report["views"]["driver_stats"]) == list(REPORT["views"]["driver_stats"])
+    assert not shown
 
 
 # ---- staging ----

@@ -55,7 +55,7 @@ func TestDocumentationOfTheSuite(t *testing.T) {
 func TestDocumentationLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	for _, document := range []string{
-		"../docs/adding-a-store.md", "../docs/architecture.md", "../docs/configuration.md", "../docs/semantics.md", "../docs/tickets.md",
+		"../docs/adding-a-store.md", "../docs/architecture.md", "../docs/configuration.md", "../docs/flight.md", "../docs/semantics.md", "../docs/tickets.md",
 		"../examples/python/README.md", "../examples/customstore/README.md", "../examples/flights/README.md",
 	} {
 		for _, found := range link.FindAllStringSubmatch(readFile(t, document), -1) {
