@@ -2,7 +2,11 @@ package pit
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -19,6 +23,42 @@ func TestVectorsParse(t *testing.T) {
 	}
 	if _, err := Load("no-such-vector"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a vector that is not there: %v", err)
+	}
+}
+
+// TestDocumentation: a rule has a number on the page if and only if it has a vector, apart from those about folders and writes.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/semantics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	numbers := regexp.MustCompile(`\bP(\d\d)(?:(?:-| to )P(\d\d))?`)
+	for _, found := range numbers.FindAllStringSubmatch(string(page), -1) {
+		first, _ := strconv.Atoi(found[1])
+		last, err := strconv.Atoi(found[2])
+		if err != nil {
+			last = first
+		}
+		for n := first; n <= last; n++ {
+			documented[fmt.Sprintf("p%02d", n)] = true
+		}
+	}
+	tested := map[string]bool{"p80": true, "p81": true, "p82": true, "p85": true, "p86": true, "p87": true}
+	for _, v := range All() {
+		if rule := v.Name[:3]; rule != "p00" { // the page's one paragraph
+			tested[rule] = true
+		}
+	}
+	for rule := range tested {
+		if !documented[rule] {
+			t.Errorf("%s is tested, and is not on the page", rule)
+		}
+	}
+	for rule := range documented {
+		if !tested[rule] {
+			t.Errorf("%s is on the page, and no vector has its name", rule)
+		}
 	}
 }
 
