@@ -10,6 +10,7 @@ import glob
 import importlib.util
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -45,6 +46,39 @@ def serving(binary, config, folder):
         process.terminate()
         process.communicate()
     assert process.returncode == 0
+
+
+# ---- README.md ----
+
+def readme_blocks(language):
+    with open(os.path.join(server.ROOT, "README.md")) as f:
+        return re.findall(rf"(?s)\n```{language}\n(.*?)\n```", f.read())
+
+
+def test_readme(binary, tmp_path):
+    """The lines of "On the command line" work in their order, each of them, and so do the ten lines of Python."""
+    first = next(i for i, block in enumerate(readme_blocks("sh")) if block.startswith("flightd init"))
+    setup, use = readme_blocks("sh")[first:first + 2]
+    *setup, serve = setup.splitlines()
+    assert serve.startswith("flightd serve --config demo/flightd.yaml")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "flightd").symlink_to(os.path.abspath(binary))
+
+    def run(line, **more):
+        environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", **more}
+        done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and done.stdout and not done.stderr, line + "\n" + done.stderr
+
+    for line in setup:
+        run(line)
+    with serving(binary, "demo/flightd.yaml", tmp_path) as uri:
+        for line in use.splitlines():
+            run(line, FLIGHTD_SERVER=uri)
+        script = tmp_path / "readme.py"
+        text = readme_blocks("python")[0]
+        assert "grpc://127.0.0.1:8815" in text
+        script.write_text(text.replace("grpc://127.0.0.1:8815", uri) + "\nprint(training.num_rows)\n")
+        assert python(str(script), cwd=tmp_path) == "20000\n"
 
 
 # ---- examples/python ----
