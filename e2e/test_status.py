@@ -97,6 +97,8 @@ def test_unknown_actions_and_calls(world, client):
     assert wire.call(world.address, "PollFlightInfo", wire.path("driver_stats"))[0].name == "UNIMPLEMENTED"
     with pytest.raises((NotImplementedError, pa.ArrowNotImplementedError)):
         list(client.do_action(fl.Action("no_such_action", b"")))
+    with pytest.raises((NotImplementedError, pa.ArrowNotImplementedError), match="command of DoPut"):
+        list(client.do_action(fl.Action("offline_write_batch", b"")))
     with pytest.raises((NotImplementedError, pa.ArrowNotImplementedError)):
         client.authenticate_basic_token("ann", "secret")
 

@@ -3,6 +3,7 @@ package flightsvc
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow/flight"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/flightd/flightd/tickets"
 )
 
-// explainAction is the only action, until Feast's come.
+// explainAction is the only action that runs. Feast's are listed, because its servers list them; they are commands of DoPut.
 const explainAction = "flightd.explain"
 
 // ListActions lists what DoAction takes.
@@ -29,8 +30,12 @@ func (s *Server) ListActions(_ *flight.Empty, stream flight.FlightService_ListAc
 
 // DoAction runs an action.
 func (s *Server) DoAction(action *flight.Action, stream flight.FlightService_DoActionServer) error {
-	if action.GetType() != explainAction {
-		return fault.New(fault.Unimplemented, "no action %s; there is %q", nearest.Quote(action.GetType()), explainAction)
+	switch name := action.GetType(); {
+	case name == explainAction:
+	case slices.ContainsFunc(feastActions, func(a *flight.ActionType) bool { return a.Type == name }):
+		return fault.New(fault.Unimplemented, "%q is a command of DoPut and not run as an action; there is %q", name, explainAction)
+	default:
+		return fault.New(fault.Unimplemented, "no action %s; there is %q", nearest.Quote(name), explainAction)
 	}
 	body, err := s.explain(stream.Context(), action.GetBody())
 	if err != nil {
