@@ -7,7 +7,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 )
 
-// TypeName names a type as pyarrow does, zones shortened.
+// TypeName names a type in short, by Arrow's words: string for utf8, no indices of dictionaries, no names of list elements.
 func TypeName(t arrow.DataType) string {
 	switch t := t.(type) {
 	case *arrow.StringType:
