@@ -218,6 +218,7 @@ func (c *call) trace(v *boundView, read []int, rows int64, m matching, canGather
 	if !canGather {
 		how = "features of the best rows kept while reading"
 	}
-	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %d entity rows in %d groups and %d partitions, %d threads, %s",
-		v.Name, len(read), all, rows, v.columns, len(v.index.row), v.index.groups, v.index.parts, m.threads, how))
+	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %s in %s and %s, %s, %s",
+		v.Name, len(read), all, rows, v.columns, count(len(v.index.row), "entity row"), count(v.index.groups, "group"),
+		count(v.index.parts, "partition"), count(m.threads, "thread"), how))
 }

@@ -1,6 +1,9 @@
 package joins
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Trace says what a call read and how; `flightd explain` and the log line of a call are made of it. A part that is read
 // twice, for a timeline say, counts twice.
@@ -46,4 +49,12 @@ func (t *Trace) parts(table Table, read []int, columns []string) {
 			t.FilesSkipped++
 		}
 	}
+}
+
+// count writes a number with its unit.
+func count(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
 }
