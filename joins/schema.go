@@ -39,7 +39,7 @@ func AnswerSchema(entities *arrow.Schema, time string, views []View) (*arrow.Sch
 			}
 			if other, taken := origin[feature.Name]; taken {
 				return nil, fault.New(fault.Invalid, "two columns of the answer would be called %q: %s, and feature %q of %q; "+
-					"ask for full feature names", feature.Name, other, feature.Source, v.Name)
+					"ask for full feature names (full_feature_names, --full-names)", feature.Name, other, feature.Source, v.Name)
 			}
 			origin[feature.Name] = fmt.Sprintf("feature %q of %q", feature.Source, v.Name)
 			fields = append(fields, arrow.Field{Name: feature.Name, Type: decoded(f.Type), Nullable: true, Metadata: f.Metadata})

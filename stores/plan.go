@@ -306,7 +306,7 @@ func FeatureSchema(ctx context.Context, r *Historical) (*arrow.Schema, error) {
 		for _, f := range v.Features {
 			if other, twice := seen[f.Name]; twice {
 				return nil, fault.New(fault.Invalid, "two features have the name %q, one of %q and one of %q; "+
-					"ask for full feature names", f.Name, other, v.Name)
+					"ask for full feature names (full_feature_names, --full-names)", f.Name, other, v.Name)
 			}
 			seen[f.Name] = v.Name
 			source, _ := v.Table.Schema().FieldsByName(f.Source)
