@@ -3,6 +3,7 @@ package stores
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/internal/nearest"
@@ -43,7 +44,11 @@ type Error struct {
 	Err    error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Source, e.Err) }
+// Error names the source once: the cause may begin with the name of a file, which is another one only if the source is a
+// folder.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s %s: %s", e.Op, e.Source, strings.TrimPrefix(e.Err.Error(), e.Source+": "))
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

@@ -8,6 +8,7 @@ package memstore
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"iter"
 	"maps"
@@ -131,8 +132,15 @@ func (s *Store) locked(src stores.DataSource) (*table, error) {
 	t, ok := s.tables[src.String()]
 	if !ok {
 		known := slices.Collect(maps.Keys(s.tables))
-		return nil, fault.New(fault.NotFound, "no table %s in memory; %s: %w",
-			nearest.Quote(src.String()), nearest.Hint(src.String(), known), fs.ErrNotExist)
+		return nil, notThere(fmt.Sprintf("no table %s in memory; %s", nearest.Quote(src.String()), nearest.Hint(src.String(), known)))
 	}
 	return t, nil
 }
+
+// notThere is an fs.ErrNotExist with a text of its own.
+type notThere string
+
+func (e notThere) Error() string { return string(e) }
+
+// Is makes it an fs.ErrNotExist.
+func (notThere) Is(target error) bool { return target == fs.ErrNotExist }

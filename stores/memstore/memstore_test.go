@@ -76,7 +76,7 @@ func TestMissingNamesTheNearest(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.Schema(t.Context(), memstore.Source("driver_stat"))
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `did you mean "driver_stats"?`) {
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != `no table "driver_stat" in memory; did you mean "driver_stats"?` {
 		t.Errorf("got %v", err)
 	}
 }
