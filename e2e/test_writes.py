@@ -132,7 +132,7 @@ def test_flightd_put(writable, tmp_path):
     assert done.returncode == 0 and "nothing was written" in done.stdout
     (tmp_path / "more.csv").write_text("driver_id,event_timestamp,created,conv_rate,acc_rate,avg_daily_trips\n7,2024-01-01T08:00:00,,0.25,,3\n")
     done = run("parts", str(tmp_path / "more.csv"))
-    assert done.returncode == 0 and "1 rows written" in done.stdout, done
+    assert done.returncode == 0 and "1 row written" in done.stdout, done
     assert count(client, "parts") == 8
     done = run("part", str(tmp_path / "more.parquet"))
     assert done.returncode == 1 and "parts" in done.stderr

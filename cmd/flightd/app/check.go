@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -92,7 +93,7 @@ func (r *checkReport) say(what string, err error) {
 		return
 	}
 	r.broken++
-	fmt.Printf("%s: %v\n", what, err)
+	fmt.Printf("%s: %s\n", what, strings.TrimPrefix(err.Error(), what+": ")) // what serve says begins with it too
 }
 
 func (r *checkReport) result() error {

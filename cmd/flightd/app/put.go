@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"github.com/flightd/flightd/cmd/flightd/internal/client"
@@ -49,10 +48,10 @@ func put(c *cli.Context) error {
 			return err
 		}
 		if written.Duplicate {
-			fmt.Printf("%s rows were written by this request id before; nothing was written now\n", humanize.Comma(written.Rows))
+			fmt.Printf("this request id wrote %s before; nothing was written now\n", show.Count(written.Rows, "row"))
 			return nil
 		}
-		fmt.Printf("%s rows written to %s\n", humanize.Comma(written.Rows), view)
+		fmt.Printf("%s written to %s\n", show.Count(written.Rows, "row"), view)
 		return nil
 	})
 }

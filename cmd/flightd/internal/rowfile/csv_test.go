@@ -103,6 +103,7 @@ func TestCSVKeys(t *testing.T) {
 		{arrow.PrimitiveTypes.Float32, "0.5 1", "float64: 0.5 1"},
 		{arrow.FixedWidthTypes.Date32, "2024-01-31", "date32: 2024-01-31"},
 		{arrow.FixedWidthTypes.Date32, "2024-01-31T00:00:00", "!column k"},
+		{arrow.PrimitiveTypes.Int32, "five", "!not of the type int32 (a key of v)"},
 		{arrow.BinaryTypes.Binary, "ab", "binary: YWI="},
 		{&arrow.TimestampType{Unit: arrow.Second}, "2024-01-31T12:00:00", "timestamp[s]: 2024-01-31T12:00:00"},
 		{&arrow.TimestampType{Unit: arrow.Second}, "2024-01-31T12:00:00.5", "!not of the type timestamp[s]"},

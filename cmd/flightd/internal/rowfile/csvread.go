@@ -166,8 +166,8 @@ func (l *lines) put(i int, value string, b array.Builder, put put, known Columns
 		return l.bad(i, value, "not UTF-8; save the file as UTF-8")
 	case !put(value):
 		why := "not of the type " + cells.TypeName(b.Type())
-		if from := known.Types[l.names[i]].Why; from != "" {
-			why += " (" + from + ")"
+		if want, ok := known.Types[l.names[i]]; ok { // it may be narrower than what is read
+			why = "not of the type " + cells.TypeName(want.Type) + " (" + want.Why + ")"
 		}
 		return l.bad(i, value, why)
 	}
