@@ -103,7 +103,7 @@ func (s *Snapshot) below(name, uri string) (*dataSource, error) {
 	}
 	roots, registered := s.roots()
 	if !registered {
-		roots = append(roots, filepath.Dir(path))
+		roots = append(roots, "/") // one store for whatever is asked for
 	}
 	for _, root := range roots {
 		rest, inside := strings.CutPrefix(path, strings.TrimSuffix(root, "/")+"/")
