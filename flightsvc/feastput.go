@@ -93,12 +93,16 @@ func (s *Server) feastPersist(ctx context.Context, f *tickets.Feast, entities *s
 		return err
 	}
 	rows := stores.Rows{Schema: schema, Len: -1, Records: records}
-	written, err := stores.Replace(ctx, p.Store, p.Source, rows)
+	written, err := stores.Replace(ctx, p.Store, p.Source, p.AllowOverwrite, rows)
 	callOf(ctx).rows = written.Rows
+	if errors.Is(err, fs.ErrExist) {
+		return registry.LocationExists(p.Location)
+	}
 	return err
 }
 
-// destinationIsFree refuses a destination that holds something, unless it may be overwritten.
+// destinationIsFree refuses a destination that holds something, unless it may be overwritten, before the work is done. What
+// decides is what the store finds at the end of it.
 func (s *Server) destinationIsFree(ctx context.Context, p *registry.Persist) error {
 	if p.AllowOverwrite {
 		return nil

@@ -39,7 +39,7 @@ func (e *MissingColumnError) Error() string {
 
 // Error says what a store was doing, to which source, and why it did not work, in the manner of fs.PathError.
 type Error struct {
-	Op     string // "schema", "scan", "table", "append"
+	Op     string // "schema", "scan", "table", "append", "replace"
 	Source string
 	Err    error
 }

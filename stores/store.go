@@ -85,8 +85,10 @@ type TargetStore interface {
 type ReplacingStore interface {
 	WritableStore
 	// Replace makes rows, of whatever columns, all that dst has: readers see what it had before or these, durably when it
-	// returns. A dst that is not there yet is made. An error changes nothing.
-	Replace(ctx context.Context, dst DataSource, rows Rows) (Written, error)
+	// returns. A dst that is not there yet is made. One that has columns is fs.ErrExist, unless overwrite is set: whether it
+	// has is decided when the rows become visible, so of several calls at once for a new dst one succeeds. An error changes
+	// nothing.
+	Replace(ctx context.Context, dst DataSource, overwrite bool, rows Rows) (Written, error)
 }
 
 // Rows is a stream of records of one schema. Ranging over Records twice is not promised. Its records may be retained.

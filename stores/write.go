@@ -117,12 +117,13 @@ func writeLog(ctx context.Context, s *FeatureService, rows Rows, opt WriteOption
 	return Write(ctx, s.Log.Store, dst, "", f.rows(rows))
 }
 
-// Replace makes rows all that a source of a store has. A store that cannot do that answers with errors.ErrUnsupported.
-func Replace(ctx context.Context, s OfflineStore, dst DataSource, rows Rows) (Written, error) {
+// Replace makes rows all that a source of a store has; a source that has something already is fs.ErrExist unless overwrite
+// is set. A store that cannot do that answers with errors.ErrUnsupported.
+func Replace(ctx context.Context, s OfflineStore, dst DataSource, overwrite bool, rows Rows) (Written, error) {
 	r, ok := s.(ReplacingStore)
 	if !ok {
 		return Written{}, sourceError("replace", dst, fmt.Errorf("the store cannot replace a source: %w", errors.ErrUnsupported))
 	}
-	written, err := r.Replace(ctx, dst, rows)
+	written, err := r.Replace(ctx, dst, overwrite, rows)
 	return written, sourceError("replace", dst, err)
 }

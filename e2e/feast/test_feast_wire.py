@@ -19,6 +19,8 @@ from test_feast_writes import assert_holds, cast, drivers, on_disk
 from test_tls import Authority, pem
 from world import DRIVER, at
 
+from feast import FileSource
+
 PLACEHOLDER = pa.table({"key": list("mock_key")})
 ROWS = pd.DataFrame({"driver_id": [1001, 1002], "event_timestamp": pd.DatetimeIndex([at(6), at(12)])})
 FEATURES = ["driver_stats:trips", "driver_stats:note"]
@@ -218,6 +220,21 @@ def test_an_upload_that_breaks_off_writes_nothing(home, connection):
     put(connection, WRITE, cast(drivers(6, hours=340), DRIVER))
     got = on_disk(home, "driver.parquet")
     assert got.num_rows - before.num_rows == 1, "the rows of the upload that ended, and only those"
+
+
+@pytest.mark.parametrize("path", ["data/wanted.parquet", "data/wanted"])
+def test_two_persists_want_one_place(client, connection, home, path):
+    """The one that has come first is still sending when the other is done: what is there then is not overwritten."""
+    client.apply([FileSource(name=path, path=home.path(path), timestamp_field="event_timestamp")])
+    persist = {**READ, "api": "persist", "data_source_name": path, "allow_overwrite": False, "timeout": None,
+               "retrieve_func": "get_historical_features"}
+    slow, _ = connection.do_put(descriptor(persist), sent(ROWS).schema)
+    time.sleep(0.5)  # it has looked, and found nothing
+    put(connection, persist, sent(ROWS[1:]))
+    slow.write_table(sent(ROWS))
+    with pytest.raises(pa.ArrowException, match="SavedDatasetLocationAlreadyExists"):
+        slow.close()
+    same(pq.read_table(home.path(path)), historical(ROWS[1:], FEATURES), ordered=False)
 
 
 # ---- TLS, many at once ----

@@ -45,7 +45,7 @@ func (s *Store) Append(ctx context.Context, dst stores.DataSource, id string, ro
 	}
 	defer fsys.Close() // holds nothing that could be lost
 	if t.folder {
-		return s.appendPart(ctx, fsys, t, id, rows)
+		return s.appendPart(ctx, fsys, t, id, rows, stillFits)
 	}
 	return s.appendToFile(ctx, fsys, t, id, rows)
 }

@@ -8,21 +8,23 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/internal/files"
+	"github.com/flightd/flightd/internal/nearest"
 	"github.com/flightd/flightd/internal/parquetio"
 	"github.com/flightd/flightd/stores"
 )
 
 // Replace implements stores.ReplacingStore: a file is exchanged for another one, and an empty folder gets its first part.
-// Readers see the old rows or the new ones, and those who have begun with the old ones go on with them.
-func (s *Store) Replace(ctx context.Context, dst stores.DataSource, rows stores.Rows) (stores.Written, error) {
+// Readers see the old rows or the new ones, and those who have begun with the old ones go on with them. Whether something is
+// there is asked before the rows are read, and once more under the lock under which they become visible.
+func (s *Store) Replace(ctx context.Context, dst stores.DataSource, overwrite bool, rows stores.Rows) (stores.Written, error) {
 	t, err := s.target(ctx, dst)
+	if err == nil {
+		err = t.replaceable(overwrite)
+	}
 	if err != nil {
 		return stores.Written{}, err
-	}
-	if t.folder && t.schema != nil {
-		return stores.Written{}, unwritable(fmt.Sprintf("the files of folder %q cannot be replaced all at once; name a Parquet file or an empty folder, "+
-			"or remove the folder first", t.path))
 	}
 	fsys, err := s.files()
 	if err != nil {
@@ -30,13 +32,31 @@ func (s *Store) Replace(ctx context.Context, dst stores.DataSource, rows stores.
 	}
 	defer fsys.Close() // holds nothing that could be lost
 	if t.folder {
-		return s.appendPart(ctx, fsys, t, "", rows)
+		return s.appendPart(ctx, fsys, t, "", rows, func(now *target, _ *staged) error { return now.replaceable(overwrite) })
 	}
-	return s.overwrite(ctx, fsys, t, rows)
+	return s.replaceFile(ctx, fsys, t, overwrite, rows)
 }
 
-// overwrite puts a file of these rows in the place of what has its name.
-func (s *Store) overwrite(ctx context.Context, fsys files.FS, t *target, rows stores.Rows) (stores.Written, error) {
+// replaceable says whether other rows may take the place of what a target has.
+func (t *target) replaceable(overwrite bool) error {
+	switch {
+	case t.schema == nil:
+		return nil
+	case !overwrite:
+		return taken(t.path)
+	case t.folder:
+		return unwritable(fmt.Sprintf("the files of folder %q cannot be replaced all at once; name a Parquet file or an empty folder, "+
+			"or remove the folder first", t.path))
+	}
+	return nil
+}
+
+func taken(name string) error {
+	return fault.New(fault.AlreadyExists, "%s is not to be overwritten: %w", nearest.Quote(name), fs.ErrExist)
+}
+
+// replaceFile puts a file of these rows in the place of what has its name.
+func (s *Store) replaceFile(ctx context.Context, fsys files.FS, t *target, overwrite bool, rows stores.Rows) (stores.Written, error) {
 	name, err := resolve(fsys, t.path)
 	if err != nil {
 		return stores.Written{}, err
@@ -65,15 +85,22 @@ func (s *Store) overwrite(ctx context.Context, fsys files.FS, t *target, rows st
 		return stores.Written{}, err
 	}
 	defer r.close()
-	return stores.Written{Rows: st.rows}, s.putInPlace(fsys, r, st)
+	if r.info != nil && !overwrite {
+		return stores.Written{}, taken(t.path)
+	}
+	err = s.putInPlace(fsys, r, st)
+	if errors.Is(err, fs.ErrExist) { // another program has made the file
+		if err = r.changed(); !overwrite {
+			err = taken(t.path)
+		}
+	}
+	return stores.Written{Rows: st.rows}, err
 }
 
 // putInPlace gives a durable staged file the name of a file, whose lock is held.
 func (s *Store) putInPlace(fsys files.FS, r *replacement, st *staged) error {
 	if r.info == nil {
-		if err := fsys.Publish(st.path, r.name); errors.Is(err, fs.ErrExist) {
-			return r.changed()
-		} else if err != nil {
+		if err := fsys.Publish(st.path, r.name); err != nil {
 			return writeError(r.name, err)
 		}
 		return s.syncFolder(fsys, path.Dir(r.name))

@@ -20,8 +20,9 @@ import (
 )
 
 // appendPart writes rows to a new file in a folder, whose name comes from the id: the file is the record that the write
-// has been done.
-func (s *Store) appendPart(ctx context.Context, fsys files.FS, t *target, id string, rows stores.Rows) (stores.Written, error) {
+// has been done. If the folder had no parts, the check is asked once more before it gets its first, when nobody else can
+// give it one.
+func (s *Store) appendPart(ctx context.Context, fsys files.FS, t *target, id string, rows stores.Rows, check firstCheck) (stores.Written, error) {
 	if t.schema == nil {
 		if err := newColumns(rows.Schema); err != nil {
 			return stores.Written{}, err
@@ -55,7 +56,7 @@ func (s *Store) appendPart(ctx context.Context, fsys files.FS, t *target, id str
 		return stores.Written{}, err
 	}
 	defer st.discard()
-	return s.publish(ctx, fsys, t, path.Join(t.path, partName(k)), st)
+	return s.publish(ctx, fsys, t, path.Join(t.path, partName(k)), st, check)
 }
 
 func partName(k key) string { return "part-" + k.String() + ".parquet" }
@@ -192,13 +193,13 @@ func (s *Store) answerKnown(fsys files.FS, dir string, known files.File, content
 
 // publish gives a staged file its name, for good. It answers only when the name is durable; if it cannot be made so, the
 // name is taken back.
-func (s *Store) publish(ctx context.Context, fsys files.FS, t *target, name string, st *staged) (stores.Written, error) {
+func (s *Store) publish(ctx context.Context, fsys files.FS, t *target, name string, st *staged, check firstCheck) (stores.Written, error) {
 	dir := path.Dir(name)
 	if err := makeFolders(fsys, dir); err != nil {
 		return stores.Written{}, err
 	}
 	if t.schema == nil {
-		first, err := s.firstWrite(ctx, fsys, t, st)
+		first, err := s.firstWrite(ctx, fsys, t, st, check)
 		if err != nil {
 			return stores.Written{}, err
 		}
@@ -231,9 +232,12 @@ func (s *Store) publish(ctx context.Context, fsys files.FS, t *target, name stri
 	return stores.Written{Rows: st.rows}, nil
 }
 
-// firstWrite waits until nobody else makes the first part of a folder, and then checks that the columns still fit. The
-// file that is returned holds the lock.
-func (s *Store) firstWrite(ctx context.Context, fsys files.FS, t *target, st *staged) (files.File, error) {
+// firstCheck says whether staged rows may go to a folder as it is now, though it was empty when they were staged.
+type firstCheck func(now *target, st *staged) error
+
+// firstWrite waits until nobody else makes the first part of a folder, and then checks the folder again. The file that is
+// returned holds the lock.
+func (s *Store) firstWrite(ctx context.Context, fsys files.FS, t *target, st *staged, check firstCheck) (files.File, error) {
 	stage := path.Join(t.path, stageFolder)
 	if err := fsys.Mkdir(stage); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, writeError(stage, err)
@@ -243,8 +247,12 @@ func (s *Store) firstWrite(ctx context.Context, fsys files.FS, t *target, st *st
 		return nil, writeError(stage, err)
 	}
 	err = wait(ctx, lock, true)
+	var now *target
 	if err == nil {
-		err = s.stillFits(ctx, t, st)
+		now, err = s.target(ctx, source{path: t.path})
+	}
+	if err == nil {
+		err = check(now, st)
 	}
 	if err != nil {
 		lock.Close() // holds nothing but the lock
@@ -253,10 +261,10 @@ func (s *Store) firstWrite(ctx context.Context, fsys files.FS, t *target, st *st
 	return lock, nil
 }
 
-func (s *Store) stillFits(ctx context.Context, t *target, st *staged) error {
-	now, err := s.target(ctx, source{path: t.path})
-	if err != nil || now.schema == nil {
-		return err
+// stillFits is the firstCheck of rows that are added to what is there.
+func stillFits(now *target, st *staged) error {
+	if now.schema == nil {
+		return nil
 	}
 	f, err := st.open()
 	if err != nil {

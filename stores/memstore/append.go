@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/internal/nearest"
 	"github.com/flightd/flightd/internal/rowdigest"
 	"github.com/flightd/flightd/stores"
 )
@@ -54,27 +56,72 @@ func (s *Store) Append(
 	return stores.Written{Rows: rec.NumRows()}, nil
 }
 
+// Replace implements stores.ReplacingStore. Whether the table is there is asked under the lock under which it is made.
+func (s *Store) Replace(ctx context.Context, dst stores.DataSource, overwrite bool, rows stores.Rows) (stores.Written, error) {
+	name, ok := dst.(Source)
+	if !ok {
+		return stores.Written{}, fault.New(fault.Invalid, "%s is not a source of a memory store", dst)
+	}
+	records, err := read(ctx, rows)
+	defer release(records)
+	if err != nil {
+		return stores.Written{}, err
+	}
+	t, err := newTable(string(name), rows.Schema, records)
+	if err != nil {
+		return stores.Written{}, err
+	}
+	var written stores.Written
+	for _, rec := range records {
+		written.Rows += rec.NumRows()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch _, there := s.tables[t.name]; {
+	case s.closed:
+		return stores.Written{}, fs.ErrClosed
+	case there && !overwrite:
+		return stores.Written{}, fault.New(fault.AlreadyExists, "table %s is not to be overwritten: %w", nearest.Quote(t.name), fs.ErrExist)
+	}
+	s.tables[t.name] = t
+	return written, nil
+}
+
 // collect reads all rows into one record, or none.
 func collect(ctx context.Context, schema *arrow.Schema, rows stores.Rows) (arrow.Record, error) {
 	if err := sameColumns(schema, rows.Schema); err != nil {
 		return nil, err
 	}
-	var records []arrow.Record
+	records, err := read(ctx, rows)
+	defer release(records)
+	if err != nil {
+		return nil, err
+	}
+	return merge(schema, records...)
+}
+
+// read retains all records of an input, or those that came before an error.
+func read(ctx context.Context, rows stores.Rows) (records []arrow.Record, err error) {
 	for rec, err := range rows.Records {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = sameColumns(schema, rec.Schema())
+			err = sameColumns(rows.Schema, rec.Schema())
 		}
 		if err != nil {
-			return nil, err
+			return records, err
 		}
 		rec.Retain()
-		defer rec.Release()
 		records = append(records, rec)
 	}
-	return merge(schema, records...)
+	return records, nil
+}
+
+func release(records []arrow.Record) {
+	for _, rec := range records {
+		rec.Release()
+	}
 }
 
 // repeat answers an id that is known: the same rows are a duplicate, whatever batches they came in.

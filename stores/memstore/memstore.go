@@ -1,6 +1,6 @@
 // Package memstore is the store type `memory`: tables of Arrow records that live in the process. Tests fill it with Put,
 // a program that embeds flightd may too, and it is the shortest complete example of a store with every ability that does
-// not need an engine: parts, rows by position, and appends.
+// not need an engine: parts, rows by position, appends, and replacing a table.
 //
 // Rules that hold everywhere: records are copied on the way in, their dictionaries decoded, and never changed after
 // that, so readers need no lock; a table is replaced as a whole, so a snapshot is a pointer.

@@ -14,6 +14,7 @@ type abilities struct {
 	plans                   bool
 	appends                 bool
 	refuses                 bool // there is an Append, and it says ErrUnsupported
+	replaces                bool
 }
 
 // hidden is a store without its optional abilities.
@@ -38,6 +39,14 @@ func (h Harness) abilities(t *testing.T) (a abilities, err error) {
 		_, err := ws.Append(t.Context(), s.src, "anything to write?", rowsOf(s.table.zeroRows(), nil))
 		a.refuses = errors.Is(err, errors.ErrUnsupported)
 		a.appends = !a.refuses
+	}
+	if rs, ok := s.OfflineStore.(stores.ReplacingStore); ok {
+		made, err := s.Source(h.sourceText("anything to replace?"))
+		if err != nil {
+			return a, err
+		}
+		_, err = rs.Replace(t.Context(), made, false, rowsOf(s.table.zeroRows(), nil))
+		a.replaces = !errors.Is(err, errors.ErrUnsupported)
 	}
 	return a, nil
 }
@@ -70,6 +79,10 @@ func needsPlan(_ Harness, a abilities) string {
 
 func needsAppend(_ Harness, a abilities) string {
 	return unless(a.appends, "it is not a stores.WritableStore, or read-only")
+}
+
+func needsReplace(_ Harness, a abilities) string {
+	return unless(a.replaces, "it is not a stores.ReplacingStore, or its sources cannot be made")
 }
 
 func needsReopen(h Harness, _ abilities) string {

@@ -24,8 +24,9 @@ type broken struct {
 	scan   scanChange
 	table  func(joins.Table) joins.Table
 	append func(ctx context.Context, id string, rows stores.Rows, write appendFunc) (stores.Written, error)
-	err    func(op string, err error) error // of schema, scan, table, append
-	open   bool                             // Close does nothing
+	swap   func(ctx context.Context, dst stores.DataSource, rows stores.Rows) (stores.Written, error) // Replace
+	err    func(op string, err error) error                                                           // of schema, scan, table, append
+	open   bool                                                                                       // Close does nothing
 	closed func()
 }
 
@@ -94,6 +95,13 @@ func (b broken) Append(ctx context.Context, dst stores.DataSource, id string, ro
 		return write(ctx, id, rows)
 	}
 	return b.append(ctx, id, rows, write)
+}
+
+func (b broken) Replace(ctx context.Context, dst stores.DataSource, overwrite bool, rows stores.Rows) (stores.Written, error) {
+	if b.swap == nil {
+		return b.Store.Replace(ctx, dst, overwrite, rows)
+	}
+	return b.swap(ctx, dst, rows)
 }
 
 func (b broken) Close() error {
