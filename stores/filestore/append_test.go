@@ -235,6 +235,58 @@ func TestFileKeepsWhatItIs(t *testing.T) {
 	}
 }
 
+// A link is meant from the folder that it is really in, whatever links lead to that folder.
+func TestLinksInLinkedFolders(t *testing.T) {
+	for _, c := range []struct {
+		links map[string]string // where -> what the link says
+		text  string            // what is written to
+		want  string            // the file that is written; "": none
+		kind  error
+	}{
+		{map[string]string{"link": "real/deep", "real/deep/f.parquet": "../target.parquet"}, "link/f.parquet", "real/target.parquet", nil},
+		{map[string]string{"link": "real/deep", "real/deep/f.parquet": "../../top.parquet"}, "link/f.parquet", "top.parquet", nil},
+		{map[string]string{"link": "real", "real/up": "deep/..", "real/f.parquet": "up/./deep//../target.parquet"}, "link/f.parquet", "real/target.parquet", nil},
+		{map[string]string{"a/b": "../real/deep", "real/deep/c": "..", "real/f.parquet": "deep/g.parquet"}, "a/b/c/f.parquet", "real/deep/g.parquet", nil},
+		{map[string]string{"link": "real/deep", "real/deep/f.parquet": "../../../out.parquet"}, "link/f.parquet", "", stores.ErrForbidden},
+		{map[string]string{"f.parquet": "gone/../g.parquet"}, "f.parquet", "", fs.ErrNotExist},
+		{map[string]string{"f.parquet": "real/file/../../g.parquet"}, "f.parquet", "", fs.ErrNotExist},
+		{map[string]string{"f.parquet": "f.parquet"}, "f.parquet", "", stores.ErrPrecondition},
+		{map[string]string{"f.parquet": "/tmp/g.parquet"}, "f.parquet", "", stores.ErrForbidden},
+	} {
+		for _, there := range []bool{false, true} {
+			root := t.TempDir()
+			err := errors.Join(os.MkdirAll(filepath.Join(root, "real/deep"), 0o755), os.Mkdir(filepath.Join(root, "a"), 0o755),
+				os.WriteFile(filepath.Join(root, "real/file"), nil, 0o600))
+			for at, to := range c.links {
+				err = errors.Join(err, os.Symlink(to, filepath.Join(root, at)))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, root)
+			if there && c.want != "" {
+				put(t, s, c.want, "before", numbers(t, `[1]`))
+			}
+			before := tree(t, root)
+			_, err = stores.Write(t.Context(), s, source(t, s, c.text), "id", rows(numbers(t, `[2]`)))
+			switch {
+			case c.want == "":
+				if !errors.Is(err, c.kind) || !slices.Equal(tree(t, root), before) {
+					t.Errorf("%s: %v, %q", c.links, err, tree(t, root))
+				}
+			case err != nil:
+				t.Errorf("%s: %v", c.links, err)
+			case there:
+				expectRows(t, s, c.want, "1", "2")
+				expectRows(t, s, c.text, "1", "2")
+			default:
+				expectRows(t, s, c.want, "2")
+				expectRows(t, s, c.text, "2")
+			}
+		}
+	}
+}
+
 // Single rows added to a file one by one stay few row groups.
 func TestManySmallWritesToOneFile(t *testing.T) {
 	root := t.TempDir()

@@ -45,6 +45,10 @@ func pathError(name string, err error) error {
 	case errors.As(err, &system):
 		return fault.New(fault.Precondition, "%s: %v", nearest.Quote(name), reason(err))
 	}
+	return leadsOut(name)
+}
+
+func leadsOut(name string) error {
 	return fault.New(fault.Forbidden, "%s leads out of the store's root", nearest.Quote(name))
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/internal/files"
@@ -75,26 +77,61 @@ func (s *Store) layoutOf(fsys files.FS, t *target, name string, rows stores.Rows
 // linksMost bounds how many links lead to a file.
 const linksMost = 32
 
-// resolve follows the links that a path itself is, so that it is the file that is replaced and not the link to it.
+// resolve follows the links in a path, so that it is the file that is replaced and not a link to it. It goes as the system
+// goes, name by name: what a link says is meant from the folder that the link is really in.
 func resolve(fsys files.FS, name string) (string, error) {
-	for range linksMost {
-		info, err := fsys.Lstat(name)
-		if isMissing(err) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
-			return name, nil
+	at, rest := ".", strings.Split(name, "/")
+	for links := 0; len(rest) > 0; {
+		next := path.Join(at, rest[0])
+		if rest[0] == ".." {
+			if at == "." {
+				return "", leadsOut(name)
+			}
+			if _, err := fsys.Stat(at + "/."); err != nil { // nothing, or no folder
+				return "", pathError(name, err)
+			}
+			at, rest = next, rest[1:]
+			continue
 		}
-		if err != nil {
+		info, err := fsys.Lstat(next)
+		if err != nil && !isMissing(err) {
 			return "", pathError(name, err)
 		}
-		to, err := fsys.Readlink(name)
-		if err != nil {
+		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			at, rest = next, rest[1:]
+			continue
+		}
+		to, err := fsys.Readlink(next)
+		switch links++; {
+		case err != nil:
 			return "", pathError(name, err)
+		case path.IsAbs(to):
+			return "", leadsOut(name)
+		case links > linksMost:
+			return "", fault.New(fault.Precondition, "%s is a link of a link of a link ...", nearest.Quote(name))
 		}
-		if path.IsAbs(to) {
-			return "", fault.New(fault.Forbidden, "%s leads out of the store's root", nearest.Quote(name))
-		}
-		name = path.Join(path.Dir(name), to)
+		rest = append(strings.Split(to, "/"), rest[1:]...)
 	}
-	return "", fault.New(fault.Precondition, "%s is a link of a link of a link ...", nearest.Quote(name))
+	if at == name {
+		return at, nil
+	}
+	return at, leadTo(fsys, name, at)
+}
+
+// leadTo checks that the links of a path lead where they were followed to. They may have changed meanwhile; so may the file,
+// which is why it is looked at more than once.
+func leadTo(fsys files.FS, name, to string) error {
+	for range listAttempts {
+		want, err := fsys.Stat(name)
+		have, haveErr := fsys.Stat(to)
+		switch {
+		case isMissing(err) && isMissing(haveErr), err == nil && haveErr == nil && os.SameFile(want, have):
+			return nil
+		case err != nil && !isMissing(err):
+			return pathError(name, err)
+		}
+	}
+	return fault.New(fault.Busy, "the links that lead to %s have changed; retry", nearest.Quote(name))
 }
 
 // replacement is one exchange of a file for a longer one.
