@@ -88,10 +88,23 @@ def test_column_order_is_free_and_types_are_cast_if_no_value_changes(writable):
     assert get(client, {"all": {"view": "parts"}}).schema.field("driver_id").type == pa.int64()
 
 
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string()], ids=str)
+def test_categories_are_written_as_their_values(writable, text):
+    """What pandas and polars call a categorical comes as a dictionary of texts, of large ones from polars."""
+    client, _, _ = writable
+    rows = sample.TABLES["customer_stats"].slice(0, 2)
+    at = rows.schema.get_field_index("customer")
+    categories = pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.uint32()), pa.array(["gold", "blue"], text))
+    assert put(client, {"write": {"view": "customer_stats"}}, rows.set_column(at, "customer", categories))["rows"] == 2
+    written = get(client, {"all": {"view": "customer_stats"}}).column("customer_id")
+    assert written.type == pa.string() and written.to_pylist()[-2:] == ["blue", "gold"]
+
+
 @pytest.mark.parametrize("table, words", [
     (MORE.drop(["conv_rate"]), ["conv_rate"]),
     (MORE.append_column("extra", pa.array([1, 2])), ["extra"]),
     (MORE.set_column(0, "driver_id", pa.array(["1", "2"])), ["driver_id", "int64"]),
+    (MORE.set_column(3, "conv_rate", pa.array([True, False]).dictionary_encode()), ["conv_rate", "bool", "float64"]),
     (MORE.set_column(5, "avg_daily_trips", pa.array([1, 2**40])), ["avg_daily_trips", "row 2"]),
 ])
 def test_refused_rows_change_nothing(writable, table, words):

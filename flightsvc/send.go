@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/flight"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
 
+	"github.com/flightd/flightd/internal/anyarray"
 	"github.com/flightd/flightd/internal/arrowsize"
 )
 
@@ -82,7 +83,7 @@ func (a *answer) write(batch arrow.Record) error {
 // close sends what is held back. Metadata needs a batch to travel with, so an empty answer gets an empty one.
 func (a *answer) close(metadata []byte) error {
 	if metadata != nil && a.rows == 0 {
-		empty := emptyRecord(a.schema)
+		empty := anyarray.EmptyRecord(a.schema)
 		defer empty.Release()
 		if err := a.write(empty); err != nil {
 			return err

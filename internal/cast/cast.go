@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
+	"github.com/flightd/flightd/internal/anyarray"
 	"github.com/flightd/flightd/internal/arrowsize"
 )
 
@@ -29,9 +30,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%s %s", e.Value, e.Reason) 
 
 // Possible says whether values of one type can have the form of another at all.
 func Possible(from, to arrow.DataType) bool {
-	b := array.NewBuilder(memory.DefaultAllocator, from)
-	defer b.Release()
-	empty := b.NewArray()
+	empty := anyarray.Empty(from)
 	defer empty.Release()
 	out, err := Array(empty, to, Options{})
 	if err != nil {

@@ -95,6 +95,35 @@ func TestCast(t *testing.T) {
 	}
 }
 
+// Dictionaries of every type that has casts, though v15 has builders for a few only: what polars calls a categorical is one
+// of large texts.
+func TestDictionaries(t *testing.T) {
+	for _, c := range []struct {
+		of     arrow.DataType
+		values string
+		to     arrow.DataType
+		want   string
+	}{
+		{large, `["gold", "blue"]`, text, `["blue", null, "gold", "blue"]`}, {large, `["gold", "blue"]`, large, `["blue", null, "gold", "blue"]`},
+		{arrow.BinaryTypes.LargeBinary, `["AAE=", "AA=="]`, binary, `["AA==", null, "AAE=", "AA=="]`}, {boolean, `[true, false]`, boolean, `[false, null, true, false]`},
+		{list(i64), `[[1], []]`, list(i32), `[[], null, [1], []]`}, {thing("a:i64"), `[{"a": 1}, {"a": 2}]`, thing("a:i32"), `[{"a": 2}, null, {"a": 1}, {"a": 2}]`},
+		{i64, `[1, 2]`, i8, `[2, null, 1, 2]`},
+	} {
+		from := &arrow.DictionaryType{IndexType: i8, ValueType: c.of}
+		if !cast.Possible(from, c.to) {
+			t.Errorf("%s as %s is said to be impossible", from, c.to)
+		}
+		a := array.NewDictionaryArray(from, values(t, i8, `[1, null, 0, 1]`), values(t, c.of, c.values))
+		got, err := cast.Array(a, c.to, cast.Options{})
+		if want := values(t, c.to, c.want); err != nil || !array.Equal(got, want) {
+			t.Errorf("%s as %s: %v, %v", from, c.to, got, err)
+		}
+		if other := clock(arrow.Second, ""); cast.Possible(from, other) {
+			t.Errorf("%s as %s is said to be possible", from, other)
+		}
+	}
+}
+
 // Values that would change, always in the second row.
 func TestWouldChange(t *testing.T) {
 	for _, c := range []struct {
