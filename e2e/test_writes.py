@@ -88,6 +88,15 @@ def test_column_order_is_free_and_types_are_cast_if_no_value_changes(writable):
     assert get(client, {"all": {"view": "parts"}}).schema.field("driver_id").type == pa.int64()
 
 
+def test_refused_values_in_lists_are_named(writable):
+    client, folder, _ = writable
+    os.makedirs(folder / "data" / "logs" / "driver_activity")
+    pq.write_table(pa.table({"n": [[1]]}), folder / "data" / "logs" / "driver_activity" / "old.parquet")
+    for value, reason in ((float("nan"), "is not a whole number"), (float("inf"), "is not a whole number|is out of its range")):
+        with pytest.raises(pa.ArrowInvalid, match=f"column \"n\", row 2: a value in a list .* ({reason})"):
+            put(client, {"log": {"feature_service": "driver_activity"}}, pa.table({"n": [[1.0], [value]]}))
+
+
 @pytest.mark.parametrize("text", [pa.string(), pa.large_string()], ids=str)
 def test_categories_are_written_as_their_values(writable, text):
     """What pandas and polars call a categorical comes as a dictionary of texts, of large ones from polars."""

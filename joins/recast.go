@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/float16"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
+	"github.com/flightd/flightd/internal/anyarray"
 	"github.com/flightd/flightd/internal/fault"
 )
 
@@ -43,7 +44,7 @@ func recast(a arrow.Array, to arrow.DataType) (arrow.Array, error) {
 			continue
 		}
 		if state[i] == unmatchable || !write(b, i) {
-			return nil, fault.New(fault.Invalid, "the key %s (%s) has no form in %s", clipText(a.ValueStr(i)), a.DataType(), to)
+			return nil, fault.New(fault.Invalid, "the key %s (%s) has no form in %s", clipText(anyarray.Text(a, i)), a.DataType(), to)
 		}
 	}
 	return asType(to, b.NewArray()), nil

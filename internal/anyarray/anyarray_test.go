@@ -2,10 +2,12 @@ package anyarray_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/flightd/flightd/internal/anyarray"
 )
@@ -46,6 +48,38 @@ func types() (all []arrow.DataType) {
 	}
 	nested := within(flat)
 	return append(append(flat, nested...), within(nested)...)
+}
+
+func TestText(t *testing.T) {
+	from := func(typ arrow.DataType, json string) arrow.Array {
+		a, _, err := array.FromJSON(memory.DefaultAllocator, typ, strings.NewReader(json))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	f64, text := arrow.PrimitiveTypes.Float64, arrow.BinaryTypes.String
+	odd := `["NaN", "Inf", "-Inf"]`
+	lists := from(arrow.ListOf(f64), "["+odd+"]")
+	for _, c := range []struct {
+		a    arrow.Array
+		want string
+	}{
+		{from(f64, odd), "NaN"}, {from(text, `["x"]`), "x"}, {from(text, `[null]`), "(null)"}, {from(arrow.Null, `[null]`), "(null)"},
+		{lists, "a value in a list"}, {from(arrow.LargeListOf(f64), "["+odd+"]"), "a value in a large_list"},
+		{from(arrow.FixedSizeListOf(3, f64), "["+odd+"]"), "a value in a fixed_size_list"},
+		{from(arrow.StructOf(arrow.Field{Name: "a", Type: f64}), `[{"a": "Inf"}]`), "a value in a struct"},
+		{from(arrow.MapOf(text, f64), `[[{"key": "k", "value": "NaN"}]]`), "a value in a map"}, {from(arrow.ListOf(f64), `[null]`), "(null)"},
+		{array.NewDictionaryArray(&arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: lists.DataType()},
+			from(arrow.PrimitiveTypes.Int8, `[0]`), lists), "a value in a list"},
+		{array.NewExtensionArrayWithStorage(&own{arrow.ExtensionBase{Storage: text}}, from(text, `["x"]`)), "x"},
+		{array.NewExtensionArrayWithStorage(&own{arrow.ExtensionBase{Storage: lists.DataType()}}, lists), "a value in a list"},
+		{from(&arrow.TimestampType{Unit: arrow.Second, TimeZone: "Mars/Olympus"}, `[60]`), "1970-01-01 00:01:00Z"},
+	} {
+		if got := anyarray.Text(c.a, 0); got != c.want {
+			t.Errorf("%s: %q, want %q", c.a.DataType(), got, c.want)
+		}
+	}
 }
 
 func TestEmpty(t *testing.T) {

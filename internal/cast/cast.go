@@ -56,7 +56,7 @@ func Array(a arrow.Array, to arrow.DataType, opt Options) (arrow.Array, error) {
 	}
 	for i := range a.Len() {
 		if reason := put(i); reason != "" {
-			return nil, &Error{Row: i, Value: clip(a.ValueStr(i)), Reason: reason}
+			return nil, &Error{Row: i, Value: clip(anyarray.Text(a, i)), Reason: reason}
 		}
 	}
 	return b.NewArray(), nil

@@ -136,7 +136,10 @@ func TestWouldChange(t *testing.T) {
 		{f64, `[1, 0.1]`, f32}, {f64, `[1, 1e300]`, f32}, {i32, `[1, 16777217]`, f32}, {f64, `[1, 0.1]`, f16},
 		{clock(arrow.Nanosecond, ""), `[1000, 1]`, clock(arrow.Microsecond, "")}, {clock(arrow.Second, ""), `[1, 9223372036854775807]`, clock(arrow.Nanosecond, "")},
 		{clock(arrow.Second, ""), `[86400, 1]`, date}, {decimal(9, 2), `["1.00", "1.05"]`, decimal(9, 1)}, {decimal(9, 0), `["1", "123"]`, decimal(2, 0)},
-		{decimal(9, 2), `["1.00", "1.05"]`, i64}, {binary, `["AAE=", "AA=="]`, &arrow.FixedSizeBinaryType{ByteWidth: 2}}, {list(i64), `[[1], [2, 300]]`, list(i8)},
+		{list(f64), `[[1], ["NaN"]]`, list(i64)}, {arrow.FixedSizeListOf(1, f64), `[[1], ["Inf"]]`, list(i64)},
+		{thing("a:f64"), `[{"a": 1}, {"a": "-Inf"}]`, thing("a:i64")},
+		{arrow.MapOf(text, f64), `[[], [{"key": "k", "value": "NaN"}]]`, arrow.MapOf(text, i64)},
+		{clock(arrow.Nanosecond, "Mars/Olympus"), `[1000, 1]`, clock(arrow.Microsecond, "")}, {decimal(9, 2), `["1.00", "1.05"]`, i64}, {binary, `["AAE=", "AA=="]`, &arrow.FixedSizeBinaryType{ByteWidth: 2}}, {list(i64), `[[1], [2, 300]]`, list(i8)},
 	} {
 		_, err := cast.Array(values(t, c.from, c.values), c.to, cast.Options{})
 		var bad *cast.Error
