@@ -19,8 +19,18 @@ const (
 
 // keyColumn holds the encoded values of one key column of one batch: a word or a byte string for each row.
 type keyColumn struct {
-	words []uint64
-	text  [][]byte
+	words      []uint64
+	text       [][]byte
+	dictionary *encodedDictionary // of the last batch that had one
+}
+
+// encodedDictionary holds the encoded values of a dictionary. Batches that follow each other mostly share one, and it may be
+// far larger than they are.
+type encodedDictionary struct {
+	of     arrow.ArrayData
+	space  space
+	values keyColumn
+	state  []uint8
 }
 
 // encode fills col with the values of a in the given space and worsens state where a value cannot match.
@@ -58,12 +68,13 @@ func (col *keyColumn) encode(a arrow.Array, s space, state []uint8) error {
 	return encodeText(a, s, col.text, state)
 }
 
-// encodeDictionary encodes each dictionary value once.
+// encodeDictionary encodes each dictionary value once for as long as the dictionary stays the same.
 func (col *keyColumn) encodeDictionary(a *array.Dictionary, s space, state []uint8) error {
-	values := a.Dictionary()
-	var inner keyColumn
-	innerState := make([]uint8, values.Len())
-	if err := inner.encode(values, s, innerState); err != nil {
+	if col.dictionary == nil {
+		col.dictionary = new(encodedDictionary)
+	}
+	d := col.dictionary
+	if err := d.encode(a, s); err != nil {
 		return err
 	}
 	if s.word() {
@@ -77,14 +88,50 @@ func (col *keyColumn) encodeDictionary(a *array.Dictionary, s space, state []uin
 			continue
 		}
 		v := a.GetValueIndex(i)
-		worsen(state, i, innerState[v])
+		worsen(state, i, d.state[v])
 		if s.word() {
-			col.words[i] = inner.words[v]
+			col.words[i] = d.values.words[v]
 		} else {
-			col.text[i] = inner.text[v]
+			col.text[i] = d.values.text[v]
 		}
 	}
 	return nil
+}
+
+func (d *encodedDictionary) encode(a *array.Dictionary, s space) error {
+	of := a.Data().Dictionary()
+	if d.of == of && d.space == s {
+		return nil
+	}
+	d.of, d.space = nil, s
+	d.state = grow(d.state, of.Len())
+	clear(d.state)
+	if err := d.values.encode(a.Dictionary(), s, d.state); err != nil {
+		return err
+	}
+	d.of = of
+	return nil
+}
+
+// dictionaryBytes is what the encoded values of the keys' dictionaries take: of each column one is kept at a time.
+func dictionaryBytes(e Entities, keys []string, spaces []space) (n int64) {
+	for i, key := range keys {
+		column, longest := e.Schema.FieldIndices(key)[0], 0
+		for _, rec := range e.Records {
+			if d, ok := rec.Column(column).(*array.Dictionary); ok {
+				longest = max(longest, d.Data().Dictionary().Len())
+			}
+		}
+		each := 1 + 8
+		switch {
+		case spaces[i].kind == decimals:
+			each = 1 + 24 + 32
+		case !spaces[i].word():
+			each = 1 + 24
+		}
+		n += int64(longest) * int64(each) * 5 / 4 // as grow has it
+	}
+	return n
 }
 
 func worsen(state []uint8, i int, to uint8) {

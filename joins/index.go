@@ -73,15 +73,21 @@ func buildIndex(ctx context.Context, e Entities, times *entityTimes, keys []stri
 		return nil, err
 	}
 	x := &index{unit: times.unit, reason: make([]uint8, n), least: math.MaxInt64, most: math.MinInt64}
-	coder, err := newKeyCoder(e, keys, spaces)
+	dictionaries := dictionaryBytes(e, keys, spaces)
+	if err := memory.reserve(ctx, dictionaries); err != nil {
+		return nil, err
+	}
+	columns := make([]keyColumn, len(keys))
+	coder, err := newKeyCoder(ctx, e, keys, spaces, columns)
 	if err != nil {
 		return nil, err
 	}
 	x.keys = coder
-	rows, err := x.encode(ctx, e, times, keys, memory)
+	rows, err := x.encode(ctx, e, times, keys, columns, memory)
 	if err != nil {
 		return nil, err
 	}
+	memory.release(dictionaries)
 	for size := tableSize(int64(rows.usable)); ; size *= 2 {
 		if err := memory.reserve(ctx, size*int64(unsafe.Sizeof(bucket{}))); err != nil {
 			return nil, err
@@ -112,13 +118,13 @@ func (r *encodedRows) same(a, b int32) bool {
 }
 
 // encode hashes the keys of all entity rows, and says of each whether it can match at all.
-func (x *index) encode(ctx context.Context, e Entities, times *entityTimes, keys []string, memory *holding) (*encodedRows, error) {
+func (x *index) encode(ctx context.Context, e Entities, times *entityTimes, keys []string, encoded []keyColumn, memory *holding) (*encodedRows, error) {
 	n := len(times.values)
 	if err := memory.reserve(ctx, x.keys.bytes()*int64(n)); err != nil {
 		return nil, err
 	}
 	r := x.keys.room(n)
-	var t tuples
+	t := tuples{columns: encoded}
 	at := 0
 	for _, rec := range e.Records {
 		if err := ctx.Err(); err != nil {

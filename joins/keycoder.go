@@ -2,6 +2,7 @@ package joins
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"math/bits"
 
@@ -41,8 +42,8 @@ func (k *keyRange) holds(s space, w uint64) bool {
 
 func (s space) signed() bool { return s.kind != uint64s && s.kind != floats }
 
-// newKeyCoder looks at the entity rows' keys and chooses the form.
-func newKeyCoder(e Entities, keys []string, spaces []space) (*keyCoder, error) {
+// newKeyCoder looks at the entity rows' keys and chooses the form. Columns are where it encodes them.
+func newKeyCoder(ctx context.Context, e Entities, keys []string, spaces []space, columns []keyColumn) (*keyCoder, error) {
 	c := &keyCoder{spaces: spaces, ranges: make([]keyRange, len(spaces))}
 	if !allWords(spaces) {
 		c.form = text
@@ -53,7 +54,7 @@ func newKeyCoder(e Entities, keys []string, spaces []space) (*keyCoder, error) {
 			continue
 		}
 		var err error
-		if c.ranges[i], err = rangeOf(e, key, spaces[i]); err != nil {
+		if c.ranges[i], err = rangeOf(ctx, e, key, spaces[i], &columns[i]); err != nil {
 			return nil, err
 		}
 		c.shifts = append(c.shifts, width)
@@ -68,12 +69,14 @@ func newKeyCoder(e Entities, keys []string, spaces []space) (*keyCoder, error) {
 }
 
 // rangeOf is the range of one key column of the entity rows.
-func rangeOf(e Entities, key string, s space) (keyRange, error) {
+func rangeOf(ctx context.Context, e Entities, key string, s space, col *keyColumn) (keyRange, error) {
 	r := keyRange{}
 	column := e.Schema.FieldIndices(key)[0]
-	var col keyColumn
 	var state []uint8
 	for _, rec := range e.Records {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
 		state = grow(state, int(rec.NumRows()))
 		clear(state)
 		if err := col.encode(rec.Column(column), s, state); err != nil {

@@ -81,7 +81,7 @@ func (c *call) matchAll(ctx context.Context, views []View) error {
 	if err := c.memory.reserve(ctx, int64(c.rows)*timeBytes); err != nil {
 		return err
 	}
-	times, err := entityTimesOf(c.entities)
+	times, err := entityTimesOf(ctx, c.entities)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package joins
 
 import (
+	"context"
 	"math"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ func timeValueType(t arrow.DataType) (arrow.DataType, bool) {
 func isText(t arrow.DataType) bool { return t.ID() == arrow.STRING || t.ID() == arrow.LARGE_STRING }
 
 // entityTimesOf reads the event times of all entity rows.
-func entityTimesOf(e Entities) (*entityTimes, error) {
+func entityTimesOf(ctx context.Context, e Entities) (*entityTimes, error) {
 	column := e.Schema.FieldIndices(e.Time)[0]
 	n := e.Rows()
 	if n > math.MaxInt32 {
@@ -77,20 +78,28 @@ func entityTimesOf(e Entities) (*entityTimes, error) {
 	t := &entityTimes{values: make([]int64, n), null: make([]bool, n)}
 	valueType, _ := timeValueType(e.Schema.Field(column).Type)
 	if isText(valueType) {
-		return t, t.parse(e, column)
+		return t, t.parse(ctx, e, column)
 	}
 	t.unit, _ = unitOf(valueType)
 	at := 0
+	var instant []int64
+	var of arrow.ArrayData // the dictionary whose instants they are: batches mostly share one
 	for _, rec := range e.Records {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		a := rec.Column(column)
 		index := func(i int) int { return i }
-		values := a
+		values, known := a, false
 		if d, ok := a.(*array.Dictionary); ok {
 			values, index = d.Dictionary(), d.GetValueIndex
+			known, of = of == a.Data().Dictionary(), a.Data().Dictionary()
 		}
-		instant, err := instants(values, nil)
-		if err != nil {
-			return nil, err
+		if !known {
+			var err error
+			if instant, err = instants(values, nil); err != nil {
+				return nil, err
+			}
 		}
 		for i := range a.Len() {
 			if a.IsNull(i) || values.IsNull(index(i)) {
@@ -105,10 +114,13 @@ func entityTimesOf(e Entities) (*entityTimes, error) {
 }
 
 // parse reads times that are text. They are kept in microseconds, or in nanoseconds if one of them is that fine.
-func (t *entityTimes) parse(e Entities, column int) error {
+func (t *entityTimes) parse(ctx context.Context, e Entities, column int) error {
 	parsed := make([]time.Time, len(t.values))
 	at, fine := 0, false
 	for _, rec := range e.Records {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		a := rec.Column(column)
 		for i := range a.Len() {
 			text, ok := textAt(a, i)
