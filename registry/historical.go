@@ -18,15 +18,26 @@ type historical struct {
 	project *project
 	uses    map[string]viewAlias // what the first half of a reference means
 	groups  []*group
+	byUse   map[use]*group
+	names   map[*view]map[string]bool // the features of a view
 	read    *Read
 	columns map[string]string // column of the answer -> what it is
 }
 
-// group are the features of one view under one name.
-type group struct {
+// use is a view, or a version of it, under one name.
+type use struct {
 	viewAlias
 	version int
-	view    *view
+}
+
+// maxUses bounds the uses of views in one command: each is a join of its own.
+const maxUses = 1000
+
+// group are the features of one use of a view.
+type group struct {
+	use
+	view  *view
+	asked map[string]bool // Features as a set
 	stores.ViewFeatures
 }
 
@@ -42,6 +53,7 @@ func (s *Snapshot) Historical(c *tickets.FeastHistorical, entities *stores.Rows,
 	}
 	h := &historical{
 		command: c, project: p, uses: make(map[string]viewAlias), columns: make(map[string]string), read: &Read{features: []string{}},
+		byUse: make(map[use]*group), names: make(map[*view]map[string]bool),
 	}
 	if err := h.findUses(); err != nil {
 		return nil, err
@@ -80,23 +92,23 @@ func (h *historical) findUses() error {
 				return err
 			}
 		}
-		use := viewAlias{name, h.command.NameAliases[i]}
-		called := use.alias
+		alias := viewAlias{name, h.command.NameAliases[i]}
+		called := alias.alias
 		if called == "" {
 			called = name
 		}
-		if other, taken := h.uses[called]; taken && other != use {
+		if other, taken := h.uses[called]; taken && other != alias {
 			return fault.New(fault.Invalid, "name_aliases: both feature view %q and feature view %q go by the name %q; give one of them another alias",
 				other.view, name, called)
 		}
-		h.uses[called] = use
+		h.uses[called] = alias
 	}
 	return nil
 }
 
 // reference looks up one feature.
 func (h *historical) reference(ref tickets.FeastRef) error {
-	use, named := h.uses[ref.View]
+	alias, named := h.uses[ref.View]
 	if !named {
 		o, err := h.project.onDemandView(ref.View)
 		if err != nil {
@@ -105,9 +117,9 @@ func (h *historical) reference(ref tickets.FeastRef) error {
 		if o != nil {
 			return h.output(o, ref)
 		}
-		use = viewAlias{view: ref.View}
+		alias = viewAlias{view: ref.View}
 	}
-	column, err := h.feature(use, ref.Version, ref.Feature)
+	column, err := h.feature(use{alias, ref.Version}, ref.Feature)
 	if err != nil || column == "" {
 		return err
 	}
@@ -117,26 +129,19 @@ func (h *historical) reference(ref tickets.FeastRef) error {
 
 // feature adds a feature of a view to the request and returns the name of its column; "" if that is there anyway: Feast
 // lists the keys of some views among their features, and under its own name a key is a column of the entity rows.
-func (h *historical) feature(use viewAlias, version int, name string) (string, error) {
-	v, err := h.project.versioned(use.view, version)
+func (h *historical) feature(u use, name string) (string, error) {
+	v, err := h.project.versioned(u.view, u.version)
 	if err != nil {
 		return "", err
 	}
 	isKey := slices.Contains(v.feature.Keys, name)
-	if !isKey && !slices.Contains(v.feature.Features, name) {
-		return "", unknownFeature(name, use.view, v.feature.Features)
+	if !isKey && !h.has(v, name) {
+		return "", unknownFeature(name, u.view, v.feature.Features)
 	}
-	at := slices.IndexFunc(h.groups, func(g *group) bool { return g.viewAlias == use && g.version == version })
-	if at < 0 {
-		keys, err := h.project.keyMap(use.view, use.alias)
-		if err != nil {
-			return "", err
-		}
-		g := &group{viewAlias: use, version: version, view: v}
-		g.ViewFeatures = stores.ViewFeatures{View: v.feature, Alias: prefixOf(use.view, use.alias, version), JoinKeyMap: keys}
-		at, h.groups = len(h.groups), append(h.groups, g)
+	g, err := h.group(u, v)
+	if err != nil {
+		return "", err
 	}
-	g := h.groups[at]
 	if isKey && !h.command.FullFeatureNames {
 		return "", nil
 	}
@@ -145,8 +150,36 @@ func (h *historical) feature(use viewAlias, version int, name string) (string, e
 		with.Features = append(slices.Clip(with.Features), name)
 		g.View = &with
 	}
-	g.Features = append(g.Features, name)
-	return h.column(prefixName(use.view, use.alias, version), name), nil
+	g.Features, g.asked[name] = append(g.Features, name), true
+	return h.column(prefixName(u.view, u.alias, u.version), name), nil
+}
+
+func (h *historical) has(v *view, feature string) bool {
+	names := h.names[v]
+	if names == nil {
+		names = setOf(v.feature.Features)
+		h.names[v] = names
+	}
+	return names[feature]
+}
+
+// group is where the features of a use go.
+func (h *historical) group(u use, v *view) (*group, error) {
+	if g := h.byUse[u]; g != nil {
+		return g, nil
+	}
+	if len(h.groups) == maxUses {
+		return nil, fault.New(fault.Invalid, "more than %d uses of feature views in one command, where a view counts anew under each name "+
+			"(with_name); ask for some of them in a command of their own", maxUses)
+	}
+	keys, err := h.project.keyMap(u.view, u.alias)
+	if err != nil {
+		return nil, err
+	}
+	g := &group{use: u, view: v, asked: make(map[string]bool)}
+	g.ViewFeatures = stores.ViewFeatures{View: v.feature, Alias: prefixOf(u.view, u.alias, u.version), JoinKeyMap: keys}
+	h.groups, h.byUse[u] = append(h.groups, g), g
+	return g, nil
 }
 
 func (h *historical) column(view, feature string) string {
@@ -194,14 +227,11 @@ func (h *historical) addInputs() error {
 	for _, o := range h.read.OnDemand {
 		for _, in := range o.View.Inputs {
 			for _, name := range in.Features {
-				use := viewAlias{view: in.View}
-				there := slices.ContainsFunc(h.groups, func(g *group) bool {
-					return g.viewAlias == use && g.version == noVersion && slices.Contains(g.Features, name)
-				})
-				if there {
+				u := use{viewAlias{view: in.View}, noVersion}
+				if g := h.byUse[u]; g != nil && g.asked[name] {
 					continue
 				}
-				column, err := h.feature(use, noVersion, name)
+				column, err := h.feature(u, name)
 				if err != nil {
 					return err
 				}

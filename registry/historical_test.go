@@ -133,6 +133,34 @@ func TestHistoricalErrors(t *testing.T) {
 	}
 }
 
+// TestManyUses asks for one view under many names: each is a join, so there is an end to them.
+func TestManyUses(t *testing.T) {
+	r := kinds(t, "0.67.db")
+	ask := func(n int, features ...string) (*Read, error) {
+		var views, refs []string
+		for i := range n {
+			alias := fmt.Sprint("a", i)
+			views = append(views, "plain as "+alias)
+			for _, f := range features {
+				refs = append(refs, alias+":"+f)
+			}
+		}
+		return r.Historical(t.Context(), historicalCommand(t, "kinds", views, refs, map[string]any{"full_feature_names": true}), entityRows("driver_id"))
+	}
+	read, err := ask(1000, "rate", "driver_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := read.Request.(*stores.Historical).Features
+	if len(groups) != 1000 || groups[999].Alias != "a999" || !slices.Equal(groups[999].Features, []string{"rate", "driver_id"}) || len(read.features) != 2000 {
+		t.Errorf("%d groups, the last of them %+v, and %d features", len(groups), groups[len(groups)-1], len(read.features))
+	}
+	want := "invalid request: more than 1000 uses of feature views in one command"
+	if _, err := ask(1001, "rate"); !strings.HasPrefix(said(err), want) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestEntityTimes has Feast's classes for rows without a time.
 func TestEntityTimes(t *testing.T) {
 	r := kinds(t, "0.67.db")

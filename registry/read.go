@@ -122,15 +122,15 @@ func (r *Read) shape(planned *arrow.Schema) stores.Shape {
 
 // entityColumns are the columns of a planned answer that are not features.
 func (r *Read) entityColumns(planned *arrow.Schema) []string {
-	return slices.DeleteFunc(fieldNames(planned), func(name string) bool {
-		return slices.Contains(r.features, name) || slices.Contains(r.hidden, name)
-	})
+	features := setOf(r.features, r.hidden)
+	return slices.DeleteFunc(fieldNames(planned), func(name string) bool { return features[name] })
 }
 
 // Answer are the columns of the answer in their order, given the schema of the planned job: its own, without what only
 // on-demand views read, and then the outputs of these.
 func (r *Read) Answer(planned *arrow.Schema) []string {
-	columns := slices.DeleteFunc(fieldNames(planned), func(name string) bool { return slices.Contains(r.hidden, name) })
+	hidden := setOf(r.hidden)
+	columns := slices.DeleteFunc(fieldNames(planned), func(name string) bool { return hidden[name] })
 	for _, o := range r.OnDemand {
 		for _, out := range o.Outputs {
 			columns = append(columns, out.Column)
@@ -145,6 +145,16 @@ func fieldNames(s *arrow.Schema) []string {
 		names[i] = f.Name
 	}
 	return names
+}
+
+func setOf(lists ...[]string) map[string]bool {
+	set := make(map[string]bool)
+	for _, names := range lists {
+		for _, name := range names {
+			set[name] = true
+		}
+	}
+	return set
 }
 
 // pandasIndex is how pandas calls index columns that have no name of their own.

@@ -67,6 +67,10 @@ func newReshape(in *arrow.Schema, s Shape) (*reshape, error) {
 			names = append(names, f.Name)
 		}
 	}
+	plainly := make(map[string]bool, len(s.Plain))
+	for _, name := range s.Plain {
+		plainly[name] = true
+	}
 	p := &reshape{}
 	var fields []arrow.Field
 	for _, name := range names {
@@ -83,7 +87,7 @@ func newReshape(in *arrow.Schema, s Shape) (*reshape, error) {
 				recast = retype(f.Type)
 			}
 		default:
-			if slices.Contains(s.Plain, name) && isLarge(t) {
+			if plainly[name] && isLarge(t) {
 				f.Type = plainType(t)
 				recast = plain
 			}
