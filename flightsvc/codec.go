@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// codec is gRPC's own, but for what comes in as an inbound.
+// codec is gRPC's own, but for what comes in as an inbound and goes out as an outbound.
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() codec { return codec{encoding.GetCodecV2(protocodec.Name)} }
@@ -23,6 +23,14 @@ type inbound struct {
 	message any
 	size    int64
 	err     error
+}
+
+// Marshal implements encoding.CodecV2.
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if m, ok := v.(*outbound); ok {
+		return m.encode(), nil
+	}
+	return c.CodecV2.Marshal(v)
 }
 
 // Unmarshal implements encoding.CodecV2.

@@ -55,8 +55,12 @@ func (r *recorded) Recv() (*flight.FlightData, error) {
 	return m, nil
 }
 
-func (r *recorded) Send(m *flight.FlightData) error {
-	r.sent += len(m.DataBody)
+func (r *recorded) Send(*flight.FlightData) error { panic("answers are sent as they are") }
+
+func (r *recorded) SendMsg(m any) error {
+	pieces := m.(*outbound).encode()
+	r.sent += pieces.Len()
+	pieces.Free()
 	return nil
 }
 

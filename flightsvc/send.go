@@ -6,16 +6,14 @@ import (
 	"iter"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/flight"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
 
 	"github.com/flightd/flightd/internal/anyarray"
-	"github.com/flightd/flightd/internal/arrowsize"
 )
 
 // dataSender is the sending half of DoGet and DoExchange.
 type dataSender interface {
-	Send(*flight.FlightData) error
+	SendMsg(m any) error // an *outbound
 }
 
 // answer writes records as Flight messages, in batches. The newest message is held back until the next one comes,
@@ -25,10 +23,10 @@ type answer struct {
 	out    dataSender
 	writer *ipc.Writer
 	memory *account
-	held   *flight.FlightData
-	kept   int64 // reserved for batches of the usual size, as long as the answer takes
-	taken  int64 // reserved for held beside that
-	guess  int64 // bytes of the batch that is being written
+	held   *outbound
+	record arrow.Record // that is being written
+	kept   int64        // reserved for batches of the usual size, as long as the answer takes
+	taken  int64        // reserved for held beside that
 	schema *arrow.Schema
 	rows   int64
 	bytes  int64
@@ -46,7 +44,10 @@ func (a *answer) stream(ctx context.Context, records iter.Seq2[arrow.Record, err
 	if err := a.keep(); err != nil {
 		return err
 	}
-	defer a.memory.Release(a.kept)
+	defer func() {
+		a.drop()
+		a.memory.Release(a.kept)
+	}()
 	for batch, err := range batches(records) {
 		if err != nil {
 			return err
@@ -58,7 +59,7 @@ func (a *answer) stream(ctx context.Context, records iter.Seq2[arrow.Record, err
 	return a.close(last())
 }
 
-// copies is how often a message is there until it has been sent: as Arrow arrays, as its body, and as gRPC writes it.
+// copies is how many messages are there at once: one that is being made, one that is held back, and one that gRPC writes.
 const copies = 3
 
 // keep reserves the memory of batches on their way before the work begins: a call that has done its work and waits for
@@ -73,11 +74,10 @@ func (a *answer) keep() error {
 }
 
 func (a *answer) write(batch arrow.Record) error {
-	a.guess = arrowsize.Rows(batch)
 	a.rows += batch.NumRows()
-	batch = sendable(batch)
-	defer batch.Release()
-	return a.writer.Write(batch)
+	a.record = sendable(batch)
+	defer func() { a.record.Release(); a.record = nil }()
+	return a.writer.Write(a.record)
 }
 
 // close sends what is held back. Metadata needs a batch to travel with, so an empty answer gets an empty one.
@@ -92,7 +92,7 @@ func (a *answer) close(metadata []byte) error {
 	if err := a.writer.Close(); err != nil { // writes the schema if nothing else did
 		return err
 	}
-	a.held.AppMetadata = metadata
+	a.held.metadata = metadata
 	return a.flush()
 }
 
@@ -109,17 +109,21 @@ func (a *answer) WritePayload(p ipc.Payload) error {
 	}
 	header := p.Meta()
 	defer header.Release()
-	body := bytes.NewBuffer(make([]byte, 0, a.guess+a.guess/16))
-	if err := p.SerializeBody(body); err != nil {
+	m := &outbound{header: bytes.Clone(header.Bytes())}
+	if err := p.SerializeBody(m); err != nil {
 		return err
 	}
-	if more := copies*int64(body.Len()) - a.kept; more > 0 {
+	if more := copies*m.size - a.kept; more > 0 {
 		if err := a.memory.Reserve(a.ctx, more); err != nil {
 			return err
 		}
 		a.taken = more
 	}
-	a.held = &flight.FlightData{DataHeader: bytes.Clone(header.Bytes()), DataBody: body.Bytes()}
+	if a.record != nil {
+		a.record.Retain()
+		m.release = a.record.Release
+	}
+	a.held = m
 	return nil
 }
 
@@ -127,9 +131,18 @@ func (a *answer) flush() error {
 	if a.held == nil {
 		return nil
 	}
-	a.bytes += int64(len(a.held.DataHeader) + len(a.held.DataBody))
-	err := a.out.Send(a.held)
+	m := a.held
+	a.bytes += int64(len(m.header)) + m.size
+	err := a.out.SendMsg(m)
+	a.drop()
+	return err
+}
+
+// drop lets go of what is held back. Buffers that gRPC has got are released when it is done with them.
+func (a *answer) drop() {
+	if m := a.held; m != nil && !m.encoded && m.release != nil {
+		m.release()
+	}
 	a.memory.Release(a.taken)
 	a.held, a.taken = nil, 0
-	return err
 }

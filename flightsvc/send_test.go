@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/flight"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/flightd/flightd/internal/arrowsize"
 )
@@ -17,8 +18,14 @@ import (
 // sink keeps what an answer sends.
 type sink struct{ messages []*flight.FlightData }
 
-func (s *sink) Send(m *flight.FlightData) error {
-	s.messages = append(s.messages, m)
+func (s *sink) SendMsg(m any) error {
+	pieces := m.(*outbound).encode()
+	defer pieces.Free()
+	data := new(flight.FlightData)
+	if err := proto.Unmarshal(pieces.Materialize(), data); err != nil {
+		return err
+	}
+	s.messages = append(s.messages, data)
 	return nil
 }
 
@@ -91,3 +98,34 @@ func TestAnswerMetadataTravelsWithTheLastBatch(t *testing.T) {
 		}
 	}
 }
+
+// TestBuffersAreReleasedWhenTheyAreSent: a record whose memory is not Go's is let go of when gRPC has written it, however
+// its message ends.
+func TestBuffersAreReleasedWhenTheyAreSent(t *testing.T) {
+	for name, send := range map[string]func(m *outbound) error{
+		"written": func(m *outbound) error { m.encode().Free(); return nil },
+		"refused": func(*outbound) error { return errStalled },
+	} {
+		allocator := memory.NewCheckedAllocator(memory.DefaultAllocator)
+		b := array.NewRecordBuilder(allocator, arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64}}, nil))
+		for i := range 100_000 {
+			b.Field(0).(*array.Int64Builder).Append(int64(i))
+		}
+		rec := b.NewRecord()
+		b.Release()
+		a := newAnswer(sender(send), rec.Schema(), newPool(1<<30).account(time.Second))
+		err := a.stream(t.Context(), sequence([]arrow.Record{rec, rec}), func() []byte { return nil })
+		if (err != nil) != (name == "refused") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if allocator.CurrentAlloc() == 0 {
+			t.Errorf("%s: the record was released by somebody who has not got it", name)
+		}
+		rec.Release()
+		allocator.AssertSize(t, 0)
+	}
+}
+
+type sender func(m *outbound) error
+
+func (s sender) SendMsg(m any) error { return s(m.(*outbound)) }
