@@ -257,9 +257,9 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// TestStoredBombs are stored Arrow schemas that make no sense, and one whose tables are shared.
+// TestStoredBombs are stored Arrow schemas that make no sense, and some whose tables or texts are shared.
 func TestStoredBombs(t *testing.T) {
-	for _, raw := range [][]byte{nil, {1}, bytes.Repeat([]byte{0xff}, 100), bytes.Repeat([]byte{4, 0, 0, 0}, 1000), fanOut()} {
+	for _, raw := range [][]byte{nil, {1}, bytes.Repeat([]byte{0xff}, 100), bytes.Repeat([]byte{4, 0, 0, 0}, 1000), fanOut(), sharedName(1<<16, 4<<10)} {
 		columns := []*node{{name: "x", kind: leafNode}}
 		spent := allocated(func() { applyStored(columns, base64.StdEncoding.EncodeToString(raw)) })
 		if spent > 64<<20 {
@@ -269,6 +269,32 @@ func TestStoredBombs(t *testing.T) {
 	if fields, ok := readStored(fanOut()); ok {
 		t.Errorf("%d fields came of 100 to the power of 20", len(fields))
 	}
+	if fields, ok := readStored(sharedName(10_000, 10_000)); ok {
+		t.Errorf("%d fields came of one name", len(fields))
+	}
+	if fields, ok := readStored(sharedName(1, 1000)); !ok || len(fields) != 1 || len(fields[0].name) != 1000 {
+		t.Errorf("%v, %t came of one field", fields, ok)
+	}
+}
+
+// sharedName is a message with a schema of n fields, all of which are one table with a long name.
+func sharedName(n, long int) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32(nil, 0xffffffff)
+	b = le.AppendUint32(b, 0) // the length, which nobody looks at
+	words := func(values ...uint32) {
+		for _, v := range values {
+			b = le.AppendUint32(b, v)
+		}
+	}
+	words(16)                              // root: the message
+	words(10|12<<16, 8<<16, 4, 12, 16, 1)  // 4: its vtable; 16: the message, its header at 36, the kind of the header
+	words(8|8<<16, 4<<16, 8, 4, uint32(n)) // 28: the vtable of the schema; 36: the schema; 44: its fields
+	for i := range uint32(n) {
+		words(4*(uint32(n)-i) + 8)
+	}
+	words(6|8<<16, 4, 8, 4, uint32(long)) // the vtable of the field; the field; its name
+	return append(b, bytes.Repeat([]byte{'n'}, long)...)
 }
 
 // fanOut is a message with a schema of 100 fields, all of which are one table that has 100 children, all of which are one

@@ -55,13 +55,14 @@ func readStored(message []byte) (fields []storedField, ok bool) {
 		return nil, false
 	}
 	fields = root.child(2).fields(1, 0)
-	return fields, b.count <= maxStored
+	return fields, b.count <= maxStored && b.texts <= len(b.data)
 }
 
 // flatbuffer is a serialized tree of tables. Its methods panic where an offset leads out of it.
 type flatbuffer struct {
 	data  []byte
-	count int
+	count int // fields that were read
+	texts int // bytes of texts that were read: a text, too, can be pointed to many times, and each time is a copy
 }
 
 // table is one table of a flatbuffer, or none.
@@ -126,6 +127,9 @@ func (t table) text(field int) string {
 	}
 	pos += int(binary.LittleEndian.Uint32(t.b.data[pos:]))
 	text := t.b.data[pos+4 : pos+4+int(binary.LittleEndian.Uint32(t.b.data[pos:]))]
+	if t.b.texts += len(text); t.b.texts > len(t.b.data) {
+		return ""
+	}
 	return strings.ToValidUTF8(string(text), string(utf8.RuneError))
 }
 
