@@ -24,6 +24,49 @@ type nestedLeaf struct {
 	column     column
 	defs, reps []byte
 	entries    int
+	pads       []pad
+	padded     int // bytes that the pads of these entries will take
+}
+
+// pad is a list of a fixed length: one that is null has elements in its array, though none in the file.
+type pad struct {
+	from, to int // the definition levels at which there is a list, and it is null: from <= level < to
+	bytes    int
+}
+
+// pad notes at the leaves below a node which lists of a fixed length begin with them. def is the level at which the node has
+// a slot.
+func (c *nested) pad(n *node, def int) {
+	if t, ok := n.typ.(*arrow.FixedSizeListType); ok {
+		l := c.first(n)
+		l.pads = append(l.pads, pad{from: def, to: n.elemDef, bytes: int(nullBits(t) / 8)})
+	}
+	if n.kind == listNode {
+		def = n.elemDef
+	}
+	for _, child := range n.children {
+		c.pad(child, def)
+	}
+}
+
+// nullBits is about what a null takes in an array of a type.
+func nullBits(t arrow.DataType) int64 {
+	const most = 16 * nestedMax // so that sizes of sizes do not overflow
+	bits := int64(1)
+	switch t := t.(type) {
+	case *arrow.FixedSizeListType:
+		bits += int64(t.Len()) * nullBits(t.Elem())
+	case *arrow.StructType:
+		for _, f := range t.Fields() {
+			bits += nullBits(f.Type)
+		}
+	case arrow.FixedWidthDataType:
+		bits += int64(t.BitWidth())
+	case *arrow.NullType:
+	default: // an offset
+		bits += 64
+	}
+	return min(bits, most)
 }
 
 // nestedMax bounds the bytes that one batch of rows of a nested column may take: a single row can be as large as it likes.
@@ -37,9 +80,10 @@ func (c *nested) close() {
 	}
 }
 
-// read takes the next n rows, or fewer once it has enough bytes.
+// read takes the next n rows, or fewer once it has enough bytes. What rows take shows when they have been taken: it begins
+// with one.
 func (c *nested) read(n, enough int) (arrow.Array, error) {
-	done, step := 0, min(n, 64)
+	done, step := 0, min(n, 1)
 	for done < n {
 		for _, l := range c.leaves {
 			if err := l.rowsNext(step, true); err != nil {
@@ -84,7 +128,7 @@ func (c *nested) size() int {
 	return size
 }
 
-func (l *nestedLeaf) size() int { return l.column.size() + len(l.defs) + len(l.reps) }
+func (l *nestedLeaf) size() int { return l.column.size() + len(l.defs) + len(l.reps) + l.padded }
 
 // skipTo passes over the rows before a row.
 func (l *nestedLeaf) skipTo(row int64) error {
@@ -181,6 +225,7 @@ func (l *nestedLeaf) take(end int, wanted bool) error {
 		}
 	}
 	if wanted {
+		l.addPads(end)
 		if l.size()+8*slots > nestedMax {
 			return errNestedMax
 		}
@@ -203,11 +248,25 @@ func (l *nestedLeaf) take(end int, wanted bool) error {
 	return nil
 }
 
+// addPads counts what is made up for the entries before one of the page.
+func (l *nestedLeaf) addPads(end int) {
+	for _, p := range l.pads {
+		if l.page.defs == nil {
+			continue // nothing is null
+		}
+		for _, d := range l.page.defs[l.entry:end] {
+			if int(d) >= p.from && int(d) < p.to {
+				l.padded += p.bytes
+			}
+		}
+	}
+}
+
 // finish makes the array of n rows.
 func (c *nested) finish(n int) (arrow.Array, error) {
 	a, err := c.build(c.root, level{})
 	for _, l := range c.leaves {
-		l.defs, l.reps, l.entries = l.defs[:0], l.reps[:0], 0
+		l.defs, l.reps, l.entries, l.padded = l.defs[:0], l.reps[:0], 0, 0
 	}
 	if err == nil && a.Len() != n {
 		err = fmt.Errorf("%d rows came of %d", a.Len(), n)

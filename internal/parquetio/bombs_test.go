@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/andybalholm/brotli"
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
@@ -254,6 +255,52 @@ func TestLongTexts(t *testing.T) {
 	}
 	if _, err := f.Gather(t.Context(), 0, all, []int{0}); fault.KindOf(err) != fault.Exhausted {
 		t.Errorf("%v, want too much", err)
+	}
+}
+
+// TestNullListsOfAFixedLength reads null lists, which take nothing in the file and as much as others in memory: the batches
+// get shorter, and rows that are asked for by position are too many.
+func TestNullListsOfAFixedLength(t *testing.T) {
+	const rows = 65_536
+	for _, length := range []int32{1536, 1 << 20} {
+		field := arrow.Field{Name: "x", Type: arrow.FixedSizeListOf(length, arrow.PrimitiveTypes.Int64), Nullable: true}
+		stored, err := encodeSchema(arrow.NewSchema([]arrow.Field{field}, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &crafted{rows: rows, physical: format.Int64, list: true, optional: true,
+			pages:  []craftedPage{v1(rows, format.Plain, levelsBody(nil, run(rows, 0), run(rows, 0)))},
+			change: func(m *fileMetaData) { m.KeyValueMetadata = []keyValue{{Key: storedSchema, Value: stored}} }}
+		f, err := c.open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := 5
+		for rec, err := range f.Read(t.Context(), 0, []int{0}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := int64(length) * 8
+			if rec.Column(0).DataType().ID() != arrow.FIXED_SIZE_LIST || rec.Column(0).NullN() != int(rec.NumRows()) {
+				t.Fatalf("%d nulls in %d rows of type %s", rec.Column(0).NullN(), rec.NumRows(), rec.Column(0).DataType())
+			}
+			if size := rec.NumRows() * row; size > batchBytes+row {
+				t.Fatalf("a batch of %d bytes", size)
+			}
+			if left--; left == 0 {
+				break
+			}
+		}
+		if left > 0 {
+			t.Errorf("%d batches too few", left)
+		}
+		all := make([]int64, rows)
+		for i := range all {
+			all[i] = int64(i)
+		}
+		if _, err := f.Gather(t.Context(), 0, all, []int{0}); fault.KindOf(err) != fault.Exhausted {
+			t.Errorf("%v, want too much", err)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ type crafted struct {
 	length   int32
 	logical  format.LogicalType
 	optional bool
-	list     bool // the elements of a list, which may be null
+	list     bool // the elements of a list, which may be null; then optional says that the list may be, too
 	codec    format.CompressionCodec
 	rows     int64
 	values   int64 // as the chunk counts them; 0: rows
@@ -79,7 +79,7 @@ func (c *crafted) bytes(t *testing.T) []byte {
 	if c.list {
 		leaf.Name, leaf.RepetitionType = "element", thrift.New(format.Optional)
 		schema = []format.SchemaElement{schema[0],
-			{Name: "x", RepetitionType: thrift.New(format.Required), NumChildren: thrift.New(int32(1)), LogicalType: format.LogicalType{Value: new(format.ListType)}},
+			{Name: "x", RepetitionType: thrift.New(repetition), NumChildren: thrift.New(int32(1)), LogicalType: format.LogicalType{Value: new(format.ListType)}},
 			{Name: "list", RepetitionType: thrift.New(format.Repeated), NumChildren: thrift.New(int32(1))}, leaf}
 	}
 	values := c.values

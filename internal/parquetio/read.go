@@ -159,6 +159,7 @@ func (f *File) openColumn(rg int, n *node, h *held, ahead, enough int) (*columnR
 		c.nested.leaves = append(c.nested.leaves, &nestedLeaf{
 			leafReader: newLeafReader(f.from, f.size-8, leaf, f.chunk(rg, leaf.leaf), rows, h, ahead), column: column})
 	}
+	c.nested.pad(n, 0)
 	return c, nil
 }
 
