@@ -12,12 +12,15 @@ import (
 
 	"github.com/andybalholm/brotli"
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/flightd/flightd/internal/arrowsize"
 	"github.com/flightd/flightd/internal/fault"
 )
 
@@ -300,6 +303,49 @@ func TestNullListsOfAFixedLength(t *testing.T) {
 		}
 		if _, err := f.Gather(t.Context(), 0, all, []int{0}); fault.KindOf(err) != fault.Exhausted {
 			t.Errorf("%v, want too much", err)
+		}
+	}
+}
+
+// TestManyColumns reads columns that take nothing in the file: their batches are as short as those of any others.
+func TestManyColumns(t *testing.T) {
+	const rows, columns = 65_536, 1500
+	for _, typ := range []arrow.DataType{arrow.PrimitiveTypes.Float64, arrow.BinaryTypes.String} {
+		nulls := array.MakeArrayOfNull(memory.DefaultAllocator, typ, rows)
+		fields, all, numbers := make([]arrow.Field, columns), make([]arrow.Array, columns), make([]int, columns)
+		for i := range fields {
+			fields[i], all[i], numbers[i] = arrow.Field{Name: fmt.Sprint("f", i), Type: typ, Nullable: true}, nulls, i
+		}
+		schema := arrow.NewSchema(fields, nil)
+		var out bytes.Buffer
+		w, err := NewWriter(&out, schema, WriterOptions{})
+		if err == nil {
+			err = w.Write(array.NewRecord(schema, all, rows))
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(bytes.NewReader(out.Bytes()), int64(out.Len()), "wide.parquet")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read int64
+		for rg := range f.RowGroups() {
+			for rec, err := range f.Read(t.Context(), rg, numbers) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if size := arrowsize.Record(rec); size > batchBytes+1<<20 {
+					t.Fatalf("a batch of %d MiB", size>>20)
+				}
+				read += rec.NumRows()
+			}
+		}
+		if read != rows {
+			t.Errorf("%d rows of %d", read, rows)
 		}
 	}
 }

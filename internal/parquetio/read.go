@@ -15,6 +15,8 @@ import (
 const (
 	batchRows  = 64 << 10
 	batchBytes = 32 << 20
+	leastRows  = 64
+	leastBytes = 64 << 10 // of a column whose width is not known before it is read
 )
 
 // Read streams columns of a row group in row order. A record is lent until the next step: its buffers are used again.
@@ -50,16 +52,26 @@ func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.
 	}
 }
 
-// step is the number of rows of a batch, by the average width that the footer gives.
+// step is the number of rows of a batch, by the width of its rows in memory.
 func (f *File) step(rg int, columns []int) int64 {
-	bytes := int64(0)
+	bits := int64(0)
 	for _, c := range columns {
 		for _, leaf := range f.columns[c].leaves() {
-			bytes += max(0, min(f.chunk(rg, leaf.leaf).uncompressed, math.MaxInt32<<8))
+			bits += f.leafBits(rg, leaf)
 		}
 	}
-	rows := max(1, f.RowGroupRows(rg))
-	return min(batchRows, max(256, batchBytes/max(1, bytes/rows)))
+	return min(batchRows, max(leastRows, 8*batchBytes/max(1, bits)))
+}
+
+// leafBits is about what a row of a leaf takes. What the footer says of values counts only where their type does not: those
+// that are all the same take nothing in the file.
+func (f *File) leafBits(rg int, leaf *node) int64 {
+	bits := nullBits(leaf.typ)
+	if _, fixed := leaf.typ.(arrow.FixedWidthDataType); fixed && !leaf.nested {
+		return bits
+	}
+	stored := max(0, min(f.chunk(rg, leaf.leaf).uncompressed, math.MaxInt32<<8))
+	return bits + 8*stored/max(1, f.RowGroupRows(rg))
 }
 
 // Gather returns columns of the given rows of a row group, in fresh memory. rows ascend and are inside the row group.
@@ -116,7 +128,7 @@ type columnReader struct {
 func (f *File) open(rg int, columns []int, ahead int) (*reader, error) {
 	r := &reader{file: f, rg: rg, held: held{columns: len(columns)}}
 	fields := make([]arrow.Field, len(columns))
-	enough := max(1<<20, batchBytes/max(1, len(columns)))
+	enough := max(leastBytes, batchBytes/max(1, len(columns)))
 	for i, c := range columns {
 		n := f.columns[c]
 		fields[i] = f.schema.Field(c)
