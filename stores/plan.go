@@ -12,6 +12,7 @@ import (
 
 	"github.com/flightd/flightd/internal/arrowsize"
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/internal/lent"
 	"github.com/flightd/flightd/internal/nearest"
 	"github.com/flightd/flightd/joins"
 )
@@ -69,7 +70,7 @@ func planLatest(ctx context.Context, r *Latest, opt Options) (*RetrievalJob, err
 	view := b.joinView(b.Name, nil)
 	job := NewJob(b.pullSchema(columns), nil)
 	job.records = func(ctx context.Context) iter.Seq2[arrow.Record, error] {
-		return joins.Latest(ctx, view, columns, r.Window, opt.joins(job))
+		return joins.Latest(opt.lend(ctx), view, columns, r.Window, opt.joins(job))
 	}
 	return job, nil
 }
@@ -85,7 +86,7 @@ func planAll(ctx context.Context, r *All, opt Options) (*RetrievalJob, error) {
 		job.Total = rowsOf(b.table)
 	}
 	job.records = func(ctx context.Context) iter.Seq2[arrow.Record, error] {
-		return joins.All(ctx, view, columns, r.Window, r.Share, opt.joins(job))
+		return joins.All(opt.lend(ctx), view, columns, r.Window, r.Share, opt.joins(job))
 	}
 	return job, nil
 }
@@ -139,7 +140,7 @@ func planHistorical(ctx context.Context, r *Historical, opt Options) (*Retrieval
 		lo, hi := r.Share.Range(r.Entities.Len)
 		job.Total = hi - lo
 	}
-	job.records = func(ctx context.Context) iter.Seq2[arrow.Record, error] { return p.run(ctx, job) }
+	job.records = func(ctx context.Context) iter.Seq2[arrow.Record, error] { return p.run(opt.lend(ctx), job) }
 	return job, nil
 }
 
@@ -259,6 +260,22 @@ func (o Options) hold(ctx context.Context, e joins.Entities) (release func(), er
 		}
 	}, nil
 }
+
+// lend is a context for the stores that read for a job: each of its readers may take what a job may hold of features, and
+// asks the budget for more.
+func (o Options) lend(ctx context.Context) context.Context {
+	if o.Budget == nil {
+		return ctx
+	}
+	free := o.GatherBytes
+	if free == 0 {
+		free = 256 << 20
+	}
+	return lent.With(ctx, lent.Memory{Budget: o.Budget, Free: max(free, leastFree)})
+}
+
+// leastFree is what a reader needs for the usual pages of a few columns.
+const leastFree = 32 << 20
 
 func (o Options) joins(job *RetrievalJob) joins.Options {
 	return joins.Options{Threads: o.Threads, Budget: o.Budget, Trace: job.Trace, GatherBytes: o.GatherBytes}

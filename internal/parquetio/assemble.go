@@ -25,7 +25,8 @@ type nestedLeaf struct {
 	defs, reps []byte
 	entries    int
 	pads       []pad
-	padded     int // bytes that the pads of these entries will take
+	padded     int   // bytes that the pads of these entries will take
+	taken      int64 // bytes that count in what the reader holds
 }
 
 // pad is a list of a fixed length: one that is null has elements in its array, though none in the file.
@@ -83,6 +84,10 @@ func (c *nested) close() {
 // read takes the next n rows, or fewer once it has enough bytes. What rows take shows when they have been taken: it begins
 // with one.
 func (c *nested) read(n, enough int) (arrow.Array, error) {
+	for _, l := range c.leaves { // the batch before is gone
+		l.held.give(l.taken)
+		l.taken = 0
+	}
 	done, step := 0, min(n, 1)
 	for done < n {
 		for _, l := range c.leaves {
@@ -229,6 +234,9 @@ func (l *nestedLeaf) take(end int, wanted bool) error {
 		if l.size()+8*slots > nestedMax {
 			return errNestedMax
 		}
+		if err := l.hold(8 * slots); err != nil {
+			return err
+		}
 		if g.defs != nil {
 			l.defs = append(l.defs, g.defs[l.entry:end]...)
 		}
@@ -243,8 +251,28 @@ func (l *nestedLeaf) take(end int, wanted bool) error {
 		if took < slots {
 			return errNestedMax
 		}
+		if err := l.hold(0); err != nil { // texts
+			return err
+		}
 	}
 	l.entry, l.slot = end, l.slot+slots
+	return nil
+}
+
+// hold counts what has been collected and so many bytes more in what the reader holds: twice, for it moves when it grows.
+// In lists of lists every entry can be a list, with offsets.
+func (l *nestedLeaf) hold(more int) error {
+	n := 2*int64(l.size()+more) - l.taken
+	if l.leaf.maxRep > 1 {
+		n += 12 * int64(l.entries)
+	}
+	if n <= 0 {
+		return nil
+	}
+	if err := l.held.take(n); err != nil {
+		return err
+	}
+	l.taken += n
 	return nil
 }
 

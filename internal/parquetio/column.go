@@ -30,22 +30,23 @@ type column interface {
 // widthMax bounds the width of fixed byte strings: nulls take as much, and nothing in the file.
 const widthMax = 16 << 20
 
-// newColumn makes the column of a leaf. enough is the number of bytes of byte strings after which append stops.
-func newColumn(n *node, enough int) (column, error) {
+// newColumn makes the column of a leaf. enough is the number of bytes of byte strings after which append stops; those that
+// are picked count in what the reader holds.
+func newColumn(n *node, enough int, h *held) (column, error) {
 	switch t := n.typ.(type) {
 	case *arrow.NullType:
 		return &nulls{}, nil
 	case *arrow.BooleanType:
 		return &bools{fixed: fixed[uint8]{typ: t}}, nil
 	case *arrow.StringType, *arrow.BinaryType:
-		return &texts[int32]{typ: t, enough: enough}, nil
+		return &texts[int32]{typ: t, enough: enough, held: h}, nil
 	case *arrow.LargeStringType, *arrow.LargeBinaryType:
-		return &texts[int64]{typ: t, enough: enough}, nil
+		return &texts[int64]{typ: t, enough: enough, held: h}, nil
 	case *arrow.FixedSizeBinaryType:
 		if t.ByteWidth > widthMax {
 			return nil, fault.New(fault.Unimplemented, "values of %d bytes each; more than %d MiB cannot be read", t.ByteWidth, widthMax>>20)
 		}
-		return &fixedBytes{typ: t, width: t.ByteWidth, enough: enough}, nil
+		return &fixedBytes{typ: t, width: t.ByteWidth, enough: enough, held: h}, nil
 	case arrow.FixedWidthDataType:
 		switch t.Bytes() {
 		case 1:
@@ -231,6 +232,7 @@ type fixedBytes struct {
 	width  int
 	data   []byte
 	enough int // bytes
+	held   *held
 }
 
 // reserve trusts the width, which the file says, only so far.
@@ -249,6 +251,9 @@ func (c *fixedBytes) append(g *page, lo, hi int) (int, error) {
 func (c *fixedBytes) pick(g *page, slots []int64, first int64) error {
 	if len(slots) > (textMax-len(c.data))/c.width {
 		return errTextMax
+	}
+	if err := c.held.take(int64(len(slots) * c.width)); err != nil {
+		return err
 	}
 	for _, slot := range slots {
 		c.add(g, int(slot-first))

@@ -41,7 +41,7 @@ func newLeafReader(from io.ReaderAt, last int64, leaf *node, c *chunk, rows int6
 		end = min(last, end+forgotten)
 	}
 	return &leafReader{
-		pageLoader: pageLoader{leaf: leaf, codec: c.codec, held: h, scratch: scratch{held: h}, convert: converter{held: h}},
+		pageLoader: pageLoader{leaf: leaf, codec: c.codec, held: h, scratch: scratch{held: h}, forDict: scratch{held: h}, convert: converter{held: h}},
 		stream:     stream{from: from, held: h, at: c.start, end: end, readMore: ahead},
 		chunk:      c, left: c.values, rows: rows, expect: -1,
 	}

@@ -74,6 +74,7 @@ type pageLoader struct {
 	some    []byte
 	indexes []byte // as int32
 	scratch scratch
+	forDict scratch // it stays as long as the column is read
 	convert converter
 }
 
@@ -87,6 +88,7 @@ func (l *pageLoader) close() {
 		l.dict = nil
 	}
 	l.scratch.close()
+	l.forDict.close()
 	l.convert.close()
 	l.page = page{}
 }
@@ -137,12 +139,11 @@ func (l *pageLoader) dictionary(h *pageHeader, data []byte) error {
 	if err != nil {
 		return err
 	}
-	own := scratch{held: l.held} // it stays as long as the column is read
 	if n == 0 {
 		l.dict = &values{offsets: []uint32{0}}
 		return nil
 	}
-	v, err := own.decode(l.leaf, enc, data, n)
+	v, err := l.forDict.decode(l.leaf, enc, data, n)
 	if err != nil {
 		return err
 	}

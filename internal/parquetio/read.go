@@ -22,13 +22,13 @@ const (
 // Read streams columns of a row group in row order. A record is lent until the next step: its buffers are used again.
 func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		r, err := f.open(rg, columns, aheadInSequence)
+		r, err := f.open(ctx, rg, columns, aheadInSequence)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		defer r.close()
-		step := f.step(rg, columns)
+		step := f.step(rg, columns, r.batch)
 		for left := f.RowGroupRows(rg); left > 0; {
 			if err := ctx.Err(); err != nil {
 				yield(nil, err)
@@ -52,15 +52,15 @@ func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.
 	}
 }
 
-// step is the number of rows of a batch, by the width of its rows in memory.
-func (f *File) step(rg int, columns []int) int64 {
+// step is the number of rows of a batch of so many bytes, by the width of its rows in memory.
+func (f *File) step(rg int, columns []int, batch int64) int64 {
 	bits := int64(0)
 	for _, c := range columns {
 		for _, leaf := range f.columns[c].leaves() {
 			bits += f.leafBits(rg, leaf)
 		}
 	}
-	return min(batchRows, max(leastRows, 8*batchBytes/max(1, bits)))
+	return min(batchRows, max(leastRows, 8*batch/max(1, bits)))
 }
 
 // leafBits is about what a row of a leaf takes. What the footer says of values counts only where their type does not: those
@@ -76,7 +76,7 @@ func (f *File) leafBits(rg int, leaf *node) int64 {
 
 // Gather returns columns of the given rows of a row group, in fresh memory. rows ascend and are inside the row group.
 func (f *File) Gather(ctx context.Context, rg int, rows []int64, columns []int) (arrow.Record, error) {
-	r, err := f.open(rg, columns, aheadByPosition)
+	r, err := f.open(ctx, rg, columns, aheadByPosition)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,8 @@ type reader struct {
 	rg      int
 	columns []*columnReader
 	schema  *arrow.Schema
-	held    held
+	held    *held
+	batch   int64 // bytes
 }
 
 // columnReader reads one column of the table: a flat one by pages, a nested one by rows.
@@ -125,10 +126,11 @@ type columnReader struct {
 	enough int         // bytes of a batch
 }
 
-func (f *File) open(rg int, columns []int, ahead int) (*reader, error) {
-	r := &reader{file: f, rg: rg, held: held{columns: len(columns)}}
+func (f *File) open(ctx context.Context, rg int, columns []int, ahead int) (*reader, error) {
+	r := &reader{file: f, rg: rg, held: newHeld(ctx, len(columns))}
+	r.batch = min(batchBytes, r.held.free/8) // of several batches at once: that which is read, and copies on their way
 	fields := make([]arrow.Field, len(columns))
-	enough := max(leastBytes, batchBytes/max(1, len(columns)))
+	enough := max(leastBytes, int(r.batch)/max(1, len(columns)))
 	for i, c := range columns {
 		n := f.columns[c]
 		fields[i] = f.schema.Field(c)
@@ -138,7 +140,7 @@ func (f *File) open(rg int, columns []int, ahead int) (*reader, error) {
 					return err
 				}
 			}
-			c, err := f.openColumn(rg, n, &r.held, ahead, enough)
+			c, err := f.openColumn(rg, n, r.held, ahead, enough)
 			if err == nil {
 				r.columns = append(r.columns, c)
 			}
@@ -159,12 +161,12 @@ func (f *File) openColumn(rg int, n *node, h *held, ahead, enough int) (*columnR
 	if n.kind == leafNode {
 		c.leaf = newLeafReader(f.from, f.size-8, n, f.chunk(rg, n.leaf), rows, h, ahead)
 		var err error
-		c.flat, err = newColumn(n, enough)
+		c.flat, err = newColumn(n, enough, h)
 		return c, err
 	}
 	c.nested = &nested{root: n}
 	for _, leaf := range n.leaves() {
-		column, err := newColumn(leaf, nestedMax)
+		column, err := newColumn(leaf, nestedMax, h)
 		if err != nil {
 			return nil, err
 		}
@@ -179,6 +181,7 @@ func (r *reader) close() {
 	for _, c := range r.columns {
 		c.close()
 	}
+	r.held.close()
 }
 
 func (c *columnReader) close() {

@@ -25,6 +25,7 @@ type texts[O int32 | int64] struct {
 	data   []byte
 	ends   []O // the offsets, 0 first
 	enough int // bytes
+	held   *held
 
 	picked []int32 // values of pick
 	marks  []byte
@@ -94,6 +95,9 @@ func (c *texts[O]) pick(g *page, slots []int64, first int64) error {
 			c.picked = append(c.picked, int32(at))
 		}
 		ends[n] = O(end)
+	}
+	if err := c.held.take(int64(end - from)); err != nil {
+		return err
 	}
 	data, err := c.room(end)
 	if err != nil {

@@ -51,6 +51,7 @@ type scratch struct {
 	raw     []byte
 	offsets []uint32
 	lengths [2][]int32
+	texts   int // of the page with most of them
 }
 
 func (s *scratch) grow(n int) (err error) {
@@ -58,9 +59,25 @@ func (s *scratch) grow(n int) (err error) {
 	return err
 }
 
+// perText is what the offsets and the lengths of a text take while it is decoded.
+const perText = 12
+
+// growTexts counts the offsets and lengths of n texts in what the reader holds: in the file they may take nothing.
+func (s *scratch) growTexts(n int) error {
+	if n <= s.texts {
+		return nil
+	}
+	if err := s.held.take(perText * int64(n-s.texts)); err != nil {
+		return err
+	}
+	s.texts = n
+	return nil
+}
+
 func (s *scratch) close() {
 	s.held.drop(s.raw)
-	s.raw = nil
+	s.held.give(perText * int64(s.texts))
+	*s = scratch{held: s.held}
 }
 
 // physicalWidth is the number of bytes of a decoded value; 0 for byte strings.
@@ -83,6 +100,11 @@ func physicalWidth(t format.Type, length int) int {
 // decode decodes n values, at least one, of a leaf. The result may share memory with data and with the scratch.
 func (s *scratch) decode(leaf *node, enc format.Encoding, data []byte, n int) (values, error) {
 	width := physicalWidth(leaf.physical, leaf.length)
+	if leaf.physical == format.ByteArray || enc == format.DeltaByteArray {
+		if err := s.growTexts(n); err != nil {
+			return values{}, err
+		}
+	}
 	switch enc {
 	case format.Plain:
 		switch {
