@@ -78,8 +78,15 @@ func newPull(view *View, columns []Feature, w Window) (*pull, error) {
 	return p, nil
 }
 
+// Parts that are read at once may together take so many times what may be held of features. columnBytes is what a column
+// takes while it is read: pages of the usual megabyte.
+const (
+	readAhead   = 4
+	columnBytes = 4 << 20
+)
+
 // stream yields the rows of the parts in order. Up to opt.Threads parts are read at once, each a little ahead of what is
-// taken.
+// taken; fewer if they have very many columns.
 func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(arrow.Record) (more bool, err error)) error {
 	const ahead = 2 // records of one part that wait to be taken
 	work := newWorkers(ctx)
@@ -91,7 +98,7 @@ func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(
 			return p.part(ctx, parts[i], queues[i])
 		})
 	}
-	threads := opt.threads()
+	threads := p.threads(opt)
 	for i := range min(threads, len(parts)) {
 		begin(i)
 	}
@@ -130,6 +137,12 @@ func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(
 		err = ctx.Err()
 	}
 	return err
+}
+
+// threads is how many parts are read at once.
+func (p *pull) threads(opt Options) int {
+	one := columnBytes * int64(max(1, len(p.reads)))
+	return int(max(1, min(int64(opt.threads()), readAhead*opt.gatherBytes()/one)))
 }
 
 var closed = func() chan arrow.Record {
