@@ -3,7 +3,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: build test demo bench fuzz lint clean
+.PHONY: build test demo bench bench-feast fuzz lint clean
 
 build:
 	go build -o bin/flightd ./cmd/flightd
@@ -21,6 +21,10 @@ demo: build
 # Side by side with DuckDB; BENCH=--quick is a tenth of the rows.
 bench: build bench/.venv/.ready
 	bench/.venv/bin/python bench/run.py --flightd bin/flightd --data bench/data $(BENCH)
+
+# Side by side with Feast's own offline server, seen from Feast's client; BENCH=--quick is a tenth of the rows.
+bench-feast: build .venv-feast67/.ready
+	.venv-feast67/bin/python bench/feast_side_by_side.py --flightd bin/flightd $(BENCH)
 
 # Every fuzz target for a minute each; FUZZTIME=10m for longer.
 FUZZTIME ?= 1m
