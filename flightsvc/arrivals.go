@@ -47,6 +47,7 @@ type conn struct {
 	read     atomic.Int64
 	looked   atomic.Int64 // read, when somebody looked last
 	calls    atomic.Int64 // running calls
+	watches  atomic.Int64 // calls that watch the health
 
 	expected map[*expected]struct{} // guarded by arrivals.mu, as is base
 	base     int64                  // of read, what is accounted for

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -45,13 +46,16 @@ func beginMessage(t *testing.T, f *service, method string, claimed uint32, sent 
 	return u
 }
 
-// headersOf are the headers of a call, in a form that does not depend on those before.
+// headersOf are the headers of a call to Flight, or to the service that the method names, in a form that does not depend on those before.
 func headersOf(t *testing.T, method string) []byte {
 	t.Helper()
+	if !strings.HasPrefix(method, "/") {
+		method = "/arrow.flight.protocol.FlightService/" + method
+	}
 	var out bytes.Buffer
 	encoder := hpack.NewEncoder(&out)
 	encoder.SetMaxDynamicTableSize(0)
-	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/arrow.flight.protocol.FlightService/" + method},
+	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", method},
 		{":authority", "test"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
 		if err := encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: true}); err != nil {
 			t.Fatal(err)

@@ -91,7 +91,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.grpc = grpc.NewServer(options...)
 	s.grpc.RegisterService(s.serviceDesc(), s)
-	healthpb.RegisterHealthServer(s.grpc, s.health)
+	s.grpc.RegisterService(s.healthDesc(), s.health)
 	return s, nil
 }
 

@@ -14,13 +14,20 @@ import (
 )
 
 // serviceDesc is Flight's service with its calls run by the middleware: those that answer with one message here, the
-// streaming ones by stream. gRPC's own interceptor of the former comes too late, when the request has been received.
+// streaming ones by stream.
 func (s *Server) serviceDesc() *grpc.ServiceDesc {
 	desc := flight.FlightService_ServiceDesc
-	desc.Methods = make([]grpc.MethodDesc, len(desc.Methods))
-	for i, m := range flight.FlightService_ServiceDesc.Methods {
-		desc.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: s.unary(desc.ServiceName, m)}
+	return withMethods(desc, func(m grpc.MethodDesc) grpc.MethodHandler { return s.unary(desc.ServiceName, m) })
+}
+
+// withMethods is a service with other handlers of the calls that answer with one message. gRPC's own interceptor of them
+// comes too late, when the request has been received.
+func withMethods(desc grpc.ServiceDesc, handler func(grpc.MethodDesc) grpc.MethodHandler) *grpc.ServiceDesc {
+	methods := make([]grpc.MethodDesc, len(desc.Methods))
+	for i, m := range desc.Methods {
+		methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: handler(m)}
 	}
+	desc.Methods = methods
 	return &desc
 }
 
@@ -98,25 +105,6 @@ func (s *Server) receive(ctx context.Context, end context.CancelCauseFunc, limit
 	}
 	return nil
 }
-
-// watch runs a call of the health service. One that watches the health ends when the server drains: it has been told by
-// then, and a drain waits for all calls.
-func (s *Server) watch(srv any, ss grpc.ServerStream, handler grpc.StreamHandler) error {
-	ctx, cancel := context.WithCancel(ss.Context())
-	defer cancel()
-	defer context.AfterFunc(s.closing, func() { time.AfterFunc(lastWord, cancel) })()
-	return handler(srv, &withContext{ss, ctx})
-}
-
-// lastWord is the time in which those who watch the health are told of its end.
-const lastWord = 100 * time.Millisecond
-
-type withContext struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (w *withContext) Context() context.Context { return w.ctx }
 
 func isFlight(method string) bool {
 	return strings.HasPrefix(method, "/"+flight.FlightService_ServiceDesc.ServiceName+"/")
