@@ -61,7 +61,7 @@ type expected struct {
 	end      context.CancelCauseFunc
 	idle     *time.Timer
 	seen     int64 // read of the connection, when the timer was set
-	over     bool
+	over     bool  // the client is not waited for any more
 }
 
 func newArrivals(limit int64) *arrivals {
@@ -141,12 +141,19 @@ func (a *arrivals) expect(ctx context.Context, limit messageLimit, end context.C
 	return e
 }
 
-// came notes that the wait is over: a message of this size came, or none.
-func (e *expected) came(size int64) {
+// complete notes that the message is here to its last byte. It counts among those that arrive until it is decoded.
+func (e *expected) complete() {
 	e.arrivals.mu.Lock()
 	defer e.arrivals.mu.Unlock()
 	e.over = true
 	e.idle.Stop()
+}
+
+// came notes that a message of this size has been taken, or that none came.
+func (e *expected) came(size int64) {
+	e.complete()
+	e.arrivals.mu.Lock()
+	defer e.arrivals.mu.Unlock()
 	if c := e.conn; c != nil {
 		c.base = min(c.read.Load(), c.base+size)
 		if delete(c.expected, e); len(c.expected) == 0 {
@@ -235,9 +242,7 @@ func (s *Server) messageLimit() messageLimit {
 		"a message has more than limits.message allows (%s); send smaller batches, or raise the limit", size(s.limits.Message))}
 }
 
-// ticketLimit bounds the messages of calls that take a ticket or a command and no data. Which tickets are too long is
-// for package tickets to say; this only sees to it that they are not collected first.
-func (s *Server) ticketLimit() messageLimit {
-	return messageLimit{2 * ticketBytes, fault.New(fault.Invalid, "ticket: it is longer than %d bytes, so stage entity rows with DoPut "+
-		"or stream them with DoExchange", ticketBytes)}
-}
+// ticketLimit bounds the messages of calls that take a ticket or a command and no data, and the descriptors of others.
+// Which tickets are too long is for package tickets to say; this only sees to it that they are not collected first.
+var ticketLimit = messageLimit{2 * ticketBytes, fault.New(fault.Invalid, "ticket: it is longer than %d bytes, so stage entity rows with DoPut "+
+	"or stream them with DoExchange", ticketBytes)}

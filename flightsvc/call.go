@@ -33,10 +33,11 @@ type call struct {
 	bytes  int64
 	trace  *joins.Trace
 
-	end    context.CancelCauseFunc // ends the call from outside of its work, with the reason
-	memory *account
-	place  place
-	atEnd  []func() // what else is to be given back
+	end     context.CancelCauseFunc // ends the call from outside of its work, with the reason
+	memory  *account
+	message int64 // reserved for the message that came last
+	place   place
+	atEnd   []func() // what else is to be given back
 }
 
 type callKey struct{}
@@ -113,6 +114,17 @@ func (c *call) sees(r stores.Request) {
 		c.views = append(c.views, v.Name)
 	}
 }
+
+// holds says how much is left of the message that came last. The rest of its memory is given back.
+func (c *call) holds(bytes int64) {
+	if c.message > bytes {
+		c.memory.Release(c.message - bytes)
+		c.message = bytes
+	}
+}
+
+// keeps says that a part of the message that came last stays as long as the call.
+func (c *call) keeps(bytes int64) { c.message -= min(bytes, c.message) }
 
 // close gives back all that the call holds.
 func (c *call) close() {

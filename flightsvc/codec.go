@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/flightd/flightd/internal/fault"
 )
 
 // codec is gRPC's own, but for what comes in as an inbound and goes out as an outbound.
@@ -21,6 +23,8 @@ func newCodec() codec { return codec{encoding.GetCodecV2(protocodec.Name)} }
 // INTERNAL for what a client got wrong.
 type inbound struct {
 	message any
+	limit   messageLimit
+	reserve func(bytes int64) error // asked before the message is decoded
 	size    int64
 	err     error
 }
@@ -40,22 +44,45 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return c.CodecV2.Unmarshal(data, v)
 	}
 	in.size = int64(data.Len())
-	if m, ok := in.message.(*flight.FlightData); ok {
-		r := data.Reader()
-		defer r.Close() //nolint:errcheck // it frees its own references
-		in.err = readFlightData(r, m)
-	} else {
-		in.err = c.CodecV2.Unmarshal(data, in.message)
-	}
+	in.err = c.decode(data, in)
 	return nil
 }
 
-// Numbers of FlightData's fields.
+// decode makes the message of its bytes, if they may be so many and there is room for them.
+func (c codec) decode(data mem.BufferSlice, in *inbound) error {
+	if in.size > in.limit.bytes {
+		return in.limit.err
+	}
+	if err := in.reserve(in.size); err != nil {
+		return err
+	}
+	var err error
+	switch m := in.message.(type) {
+	case *flight.FlightData:
+		r := data.Reader()
+		defer r.Close() //nolint:errcheck // it frees its own references
+		err = readFlightData(r, m)
+	case *flight.FlightDescriptor:
+		buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
+		defer buf.Free()
+		err = readDescriptor(buf.ReadOnlyData(), m)
+	default:
+		err = c.CodecV2.Unmarshal(data, m)
+	}
+	if err != nil && fault.KindOf(err) == fault.Unknown {
+		err = fault.New(fault.Invalid, "a message is not the protobuf message that the call takes: %w", err)
+	}
+	return err
+}
+
+// Numbers of FlightData's fields, and of FlightDescriptor's.
 const (
 	fieldDescriptor = 1
 	fieldHeader     = 2
 	fieldMetadata   = 3
 	fieldBody       = 1000
+
+	fieldPath = 3
 )
 
 // readFlightData reads a message field by field. The general way would hold a large body three times: as it came, in one
@@ -76,7 +103,14 @@ func readFlightData(r *mem.Reader, m *flight.FlightData) error {
 			}
 			continue
 		}
-		value, err := readBytes(r)
+		n, err := readVarint(r)
+		if err != nil {
+			return err
+		}
+		if number == fieldDescriptor && n > uint64(ticketLimit.bytes) {
+			return ticketLimit.err
+		}
+		value, err := readBytes(r, n)
 		if err != nil {
 			return err
 		}
@@ -85,7 +119,7 @@ func readFlightData(r *mem.Reader, m *flight.FlightData) error {
 			if m.FlightDescriptor == nil {
 				m.FlightDescriptor = new(flight.FlightDescriptor)
 			}
-			if err := (proto.UnmarshalOptions{Merge: true}).Unmarshal(value, m.FlightDescriptor); err != nil {
+			if err := readDescriptor(value, m.FlightDescriptor); err != nil {
 				return err
 			}
 		case fieldHeader:
@@ -97,6 +131,26 @@ func readFlightData(r *mem.Reader, m *flight.FlightData) error {
 		}
 	}
 	return nil
+}
+
+// readDescriptor adds to a descriptor what data says. Names are counted before any is made: an empty one takes two bytes
+// as it comes and many times that in memory.
+func readDescriptor(data []byte, d *flight.FlightDescriptor) error {
+	names := len(d.Path)
+	for rest := data; len(rest) > 0; {
+		number, _, n := protowire.ConsumeField(rest)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		if number == fieldPath {
+			names++
+		}
+		rest = rest[n:]
+	}
+	if names > maxPath {
+		return fault.New(fault.Invalid, "ticket: a descriptor's path is the name of one feature view, found %d names", names)
+	}
+	return proto.UnmarshalOptions{Merge: true, DiscardUnknown: true}.Unmarshal(data, d)
 }
 
 // skipField passes over a field that FlightData does not have.
@@ -114,17 +168,13 @@ func skipField(r *mem.Reader, kind protowire.Type) (err error) {
 	return err
 }
 
-// readBytes reads a length and as many bytes. No more is allocated than has come.
-func readBytes(r *mem.Reader) ([]byte, error) {
-	n, err := readVarint(r)
-	if err != nil {
-		return nil, err
-	}
+// readBytes reads n bytes. No more is allocated than has come.
+func readBytes(r *mem.Reader, n uint64) ([]byte, error) {
 	if n > uint64(r.Remaining()) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	value := make([]byte, n)
-	_, err = io.ReadFull(r, value)
+	_, err := io.ReadFull(r, value)
 	return value, err
 }
 

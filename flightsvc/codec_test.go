@@ -2,7 +2,11 @@ package flightsvc
 
 import (
 	"bytes"
+	"math"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/flight"
 	"google.golang.org/grpc"
@@ -10,7 +14,14 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/flightd/flightd/internal/fault"
 )
+
+// unbounded is a message to be received, whatever its size.
+func unbounded(message any) *inbound {
+	return &inbound{message: message, limit: messageLimit{bytes: math.MaxInt64}, reserve: func(int64) error { return nil }}
+}
 
 // decode reads a message that came in pieces of a few bytes.
 func decode(data []byte, piece int) (*flight.FlightData, error) {
@@ -20,7 +31,7 @@ func decode(data []byte, piece int) (*flight.FlightData, error) {
 		slice = append(slice, mem.SliceBuffer(rest[:n]))
 		rest = rest[n:]
 	}
-	in := &inbound{message: new(flight.FlightData)}
+	in := unbounded(new(flight.FlightData))
 	if err := newCodec().Unmarshal(slice, in); err != nil {
 		return nil, err
 	}
@@ -111,6 +122,99 @@ func TestMessagesThatAreNotProtobuf(t *testing.T) {
 			}
 			wantCode(t, method, stream.RecvMsg(new([]byte)), codes.InvalidArgument, "protobuf")
 		}
+	}
+	f.idle()
+}
+
+// A descriptor is made only if it is one that a call could take: its names take many times the bytes that came.
+func TestDescriptorsAreBounded(t *testing.T) {
+	names := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(flight.DescriptorPATH))
+	names = append(names, bytes.Repeat([]byte{fieldPath<<3 | byte(protowire.BytesType), 0}, 3<<20)...)
+	within := func(descriptor []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, fieldDescriptor, protowire.BytesType), descriptor)
+	}
+	one, err := proto.Marshal(&flight.FlightDescriptor{Type: flight.DescriptorPATH, Path: []string{"stats"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		into any
+		data []byte
+		text string
+	}{
+		"a descriptor of many names":             {new(flight.FlightDescriptor), names, "found 3145728 names"},
+		"a message with many names":              {new(flight.FlightData), within(names), "found 3145728 names"},
+		"a message of many descriptors":          {new(flight.FlightData), bytes.Repeat(within(one), maxPath+1), "found 17 names"},
+		"a message with a descriptor of 240 MiB": {new(flight.FlightData), within(bytes.Repeat(names, 40)), "longer than"},
+	} {
+		in := unbounded(c.into)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(c.data)}, in)
+		runtime.ReadMemStats(&after)
+		if err != nil || fault.KindOf(in.err) != fault.Invalid || !strings.Contains(in.err.Error(), c.text) {
+			t.Errorf("%s: %v, %v", what, in.err, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 10<<20 {
+			t.Errorf("%s took %d bytes to refuse", what, took)
+		}
+	}
+	in := unbounded(new(flight.FlightData))
+	path := bytes.Repeat(within(one), maxPath)
+	if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(path)}, in); err != nil || in.err != nil {
+		t.Errorf("as many as may be: %v, %v", err, in.err)
+	}
+}
+
+// What came is reserved before it is decoded, and what nobody needs of a first message does not stay for as long as the
+// call.
+func TestFirstMessagesAreReserved(t *testing.T) {
+	catalog, _ := parsed(t, stats)
+	f := serve(t, catalog, Limits{Memory: 64 << 20, QueueFor: 50 * time.Millisecond})
+	put := func() flight.FlightService_DoPutClient {
+		stream, err := f.client.DoPut(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := &flight.FlightDescriptor{Type: flight.DescriptorPATH, Path: []string{"stats"}, Cmd: make([]byte, 1<<20)}
+		if err := stream.Send(&flight.FlightData{FlightDescriptor: path, AppMetadata: make([]byte, 12<<20)}); err != nil {
+			t.Fatal(err)
+		}
+		return stream
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // the second takes what is in pools
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const uploads = 6
+	before := heap()
+	var open []flight.FlightService_DoPutClient
+	for i := range int64(uploads) {
+		open = append(open, put())
+		f.await("what is left of a message", func() bool {
+			n := f.server.memory.inUse.Load()
+			return n >= (i+1)<<20 && n < (i+1)<<20+1<<19
+		})
+	}
+	if grown := heap() - before; grown > 40<<20 {
+		t.Errorf("%d uploads that wait for their rows hold %d bytes", uploads, grown)
+	}
+	rest := f.server.memory.account(time.Second)
+	if err := rest.Reserve(t.Context(), 50<<20); err != nil {
+		t.Fatal(err)
+	}
+	_, err := put().Recv()
+	wantCode(t, "a message for which there is no room", err, codes.Unavailable, "limits.memory")
+	rest.close()
+	for _, stream := range open {
+		if err := stream.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := stream.Recv()
+		wantCode(t, "no rows", err, codes.InvalidArgument, "without a schema")
 	}
 	f.idle()
 }

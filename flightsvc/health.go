@@ -47,9 +47,10 @@ const lastWord = 100 * time.Millisecond
 // receiveHealth gets a message. It comes beside the call, which can thus be ended while its client still sends.
 func (s *Server) receiveHealth(ctx context.Context, end context.CancelCauseFunc, recv func(any) error, m any) error {
 	defer carry(ctx)()
+	in := &inbound{message: m, limit: healthLimit, reserve: func(int64) error { return nil }} // it is small
 	came := make(chan error, 1)
 	s.handlers.Go(func() {
-		came <- contain(func() error { return s.receive(ctx, end, healthLimit, recv, m) })
+		came <- contain(func() error { return s.collect(ctx, end, recv, in) })
 	})
 	select {
 	case err := <-came:

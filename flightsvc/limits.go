@@ -26,6 +26,7 @@ type Limits struct {
 // Fixed bounds, not worth a setting.
 const (
 	ticketBytes    = 4 << 20
+	maxPath        = 16              // names in a descriptor's path; one is what any call takes
 	queueFactor    = 8               // calls waiting for each that may run
 	queueForReads  = 5 * time.Second // a refused DoGet may be retried, so it is refused soon
 	uploadIdle     = time.Minute     // longest time an open upload may be silent

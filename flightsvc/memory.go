@@ -56,11 +56,17 @@ func (a *account) Reserve(ctx context.Context, bytes int64) error {
 			size(a.pool.size), size(bytes), a.patience)
 	}
 	a.pool.inUse.Add(bytes)
+	a.note(bytes)
+	return nil
+}
+
+// note adds bytes to what is held.
+func (a *account) note(bytes int64) {
 	now := a.held.Add(bytes)
 	for {
 		peak := a.peak.Load()
 		if now <= peak || a.peak.CompareAndSwap(peak, now) {
-			return nil
+			return
 		}
 	}
 }
@@ -73,6 +79,12 @@ func (a *account) Release(bytes int64) {
 	a.held.Add(-bytes)
 	a.pool.inUse.Add(-bytes)
 	a.pool.free.Release(bytes)
+}
+
+// hand makes bytes that are held another account's.
+func (a *account) hand(to *account, bytes int64) {
+	a.held.Add(-bytes)
+	to.note(bytes)
 }
 
 // close gives back whatever is still held.

@@ -44,7 +44,7 @@ func (s *Server) DoExchange(stream flight.FlightService_DoExchangeServer) error 
 	if err := c.place.enter(ctx, s.uploads, s.limits.QueueFor); err != nil {
 		return err
 	}
-	up := &incoming{stream: stream}
+	up := &incoming{stream: stream, call: c}
 	descriptor, err := up.descriptor()
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func needsRows(t *tickets.Ticket) bool {
 // parse reads a ticket or command. Feast's commands are recognised, so that their sender learns what is missing.
 func parse(ctx context.Context, call tickets.Call, data []byte) (*tickets.Ticket, error) {
 	c := callOf(ctx)
-	if err := c.memory.Reserve(ctx, 2*int64(len(data))); err != nil { // as it came, and as it is read
+	if err := c.memory.Reserve(ctx, 2*int64(len(data))); err != nil { // as it is read, and what is made of it
 		return nil, err
 	}
 	t, err := tickets.ParseCommand(call, data)

@@ -26,10 +26,13 @@ type dataReceiver interface {
 // ipcguard.Source.
 type incoming struct {
 	stream dataReceiver
-	first  *flight.FlightData
+	call   *call
+	named  *flight.FlightDescriptor
+	first  *flight.FlightData // that came with the descriptor; nil: it has been read
 }
 
-// descriptor reads the first message, which names the command and may already carry the schema.
+// descriptor reads the first message, which names the command and may already carry the schema. What else is in it is let
+// go: nobody asks for it, and the call may be long.
 func (in *incoming) descriptor() (*flight.FlightDescriptor, error) {
 	msg, err := in.stream.Recv()
 	if err == io.EOF || err == nil && msg.GetFlightDescriptor() == nil {
@@ -38,30 +41,47 @@ func (in *incoming) descriptor() (*flight.FlightDescriptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.first = msg
-	return msg.FlightDescriptor, nil
+	in.named = msg.FlightDescriptor
+	in.first = &flight.FlightData{DataHeader: msg.DataHeader, DataBody: msg.DataBody}
+	named := int64(proto.Size(in.named))
+	in.call.holds(named + int64(len(msg.DataHeader)+len(msg.DataBody)))
+	in.call.keeps(named)
+	return in.named, nil
 }
 
 // Next returns the next message with data. Others may come at any time, with metadata alone or the descriptor once more,
 // as pyarrow sends it with the schema. Another descriptor, and data without a header that says what it is, are refused.
 func (in *incoming) Next() (header, body []byte, err error) {
-	msg := in.first
 	for {
+		msg := in.first
+		if in.first = nil; msg == nil {
+			if msg, err = in.stream.Recv(); err != nil {
+				return nil, nil, err
+			}
+		}
 		switch d := msg.GetFlightDescriptor(); {
-		case d != nil && !proto.Equal(d, in.first.FlightDescriptor):
+		case d != nil && !proto.Equal(d, in.named):
 			return nil, nil, fault.New(fault.Invalid, "the stream has a second flight descriptor that differs from its first")
 		case len(msg.GetDataHeader()) > 0:
-			if msg == in.first {
-				in.first = &flight.FlightData{FlightDescriptor: d} // it is not to be read again
-			}
 			return msg.DataHeader, msg.DataBody, nil
 		case len(msg.GetDataBody()) > 0:
 			return nil, nil, fault.New(fault.Invalid, "a message of the stream has a body of %d bytes and no header", len(msg.DataBody))
 		}
-		if msg, err = in.stream.Recv(); err != nil {
-			return nil, nil, err
-		}
 	}
+}
+
+// handed lends memory to a reader of incoming messages: that of the message which it has just been handed is reserved
+// already, by the call, and becomes the account's.
+type handed struct {
+	*account
+	call *call
+}
+
+func (h handed) Reserve(ctx context.Context, bytes int64) error {
+	here := min(bytes, h.call.message)
+	h.call.keeps(here)
+	h.call.memory.hand(h.account, here)
+	return h.account.Reserve(ctx, bytes-here)
 }
 
 // streamed opens the entity rows that follow a descriptor. A client that closes its side without a schema has sent no
@@ -92,7 +112,7 @@ func (s *Server) passing(ctx context.Context, up *incoming, memory *account) (*s
 }
 
 func (s *Server) reader(ctx context.Context, up *incoming, memory *account) (*ipcguard.Reader, error) {
-	r, err := ipcguard.NewReader(ctx, up, s.guard(memory))
+	r, err := ipcguard.NewReader(ctx, up, s.guard(handed{memory, up.call}))
 	if err == io.EOF {
 		return nil, fault.New(fault.Invalid, "no rows came: the stream ended without a schema")
 	}
@@ -129,7 +149,7 @@ func within(key string, err error) error {
 	return fault.New(fault.KindOf(err), "%s: %w", key, err)
 }
 
-func (s *Server) guard(memory *account) ipcguard.Limits {
+func (s *Server) guard(memory ipcguard.Budget) ipcguard.Limits {
 	return ipcguard.Limits{Message: s.messageLimit().bytes, Budget: memory}
 }
 
@@ -158,7 +178,7 @@ func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 	if err := c.place.enter(ctx, s.uploads, s.limits.QueueFor); err != nil {
 		return err
 	}
-	up := &incoming{stream: stream}
+	up := &incoming{stream: stream, call: c}
 	descriptor, err := up.descriptor()
 	if err != nil {
 		return err

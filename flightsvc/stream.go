@@ -35,7 +35,7 @@ func (s *Server) unary(service string, m grpc.MethodDesc) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		var answer any // written by the work, which may outlive a call that was ended
 		err := s.run(ctx, "/"+service+"/"+m.MethodName, func(ctx context.Context, end context.CancelCauseFunc) (err error) {
-			received := func(m any) error { return s.receive(ctx, end, s.ticketLimit(), dec, m) }
+			received := func(m any) error { return s.receive(ctx, end, ticketLimit, dec, m) }
 			answer, err = m.Handler(srv, ctx, received, nil)
 			return err
 		})
@@ -51,7 +51,7 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	if !isFlight(info.FullMethod) {
 		return s.watch(srv, ss, handler)
 	}
-	limit := s.ticketLimit()
+	limit := ticketLimit
 	if info.IsClientStream {
 		limit = s.messageLimit()
 	}
@@ -84,13 +84,32 @@ func (w *watched) RecvMsg(m any) error {
 	return w.server.receive(w.ctx, w.end, w.limit, w.ServerStream.RecvMsg, m)
 }
 
-// receive gets one message, which ends the call if it is too large or does not come.
+// receive gets one message of a Flight call, which ends the call if it is too large or does not come. Its memory is
+// reserved before it is decoded, and until the next one is asked for.
 func (s *Server) receive(ctx context.Context, end context.CancelCauseFunc, limit messageLimit, recv func(any) error, m any) error {
+	c := callOf(ctx)
+	c.holds(0)
+	reserve := func(bytes int64) error {
+		err := c.memory.Reserve(ctx, bytes)
+		if err == nil {
+			c.message += bytes
+		}
+		return err
+	}
+	return s.collect(ctx, end, recv, &inbound{message: m, limit: limit, reserve: reserve})
+}
+
+// collect gets one message while arrivals watches it.
+func (s *Server) collect(ctx context.Context, end context.CancelCauseFunc, recv func(any) error, in *inbound) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	in := &inbound{message: m}
-	coming := s.arrivals.expect(ctx, limit, end)
+	coming := s.arrivals.expect(ctx, in.limit, end)
+	reserve := in.reserve
+	in.reserve = func(bytes int64) error {
+		coming.complete()
+		return reserve(bytes)
+	}
 	err := recv(in)
 	coming.came(in.size)
 	switch {
@@ -98,12 +117,8 @@ func (s *Server) receive(ctx context.Context, end context.CancelCauseFunc, limit
 		return fault.New(fault.Invalid, "the stream of messages is broken: %w", err)
 	case err != nil:
 		return err
-	case in.err != nil:
-		return fault.New(fault.Invalid, "a message is not the protobuf message that the call takes: %w", in.err)
-	case in.size > limit.bytes:
-		return limit.err
 	}
-	return nil
+	return in.err
 }
 
 func isFlight(method string) bool {
