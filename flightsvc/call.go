@@ -26,6 +26,7 @@ import (
 type call struct {
 	id     string
 	method string
+	start  time.Time
 	caller string // subject of the client certificate; "": not known
 	kind   string // "historical", "latest", ...; empty until the ticket is read
 	views  []string
@@ -66,14 +67,14 @@ func callerOf(ctx context.Context) string {
 func (s *Server) run(ctx context.Context, method string, work func(ctx context.Context, end context.CancelCauseFunc) error) error {
 	c := &call{
 		id: rand.Text()[:12], method: method[strings.LastIndexByte(method, '/')+1:], caller: callerOf(ctx),
-		memory: s.memory.account(s.limits.QueueFor),
+		start: time.Now(), memory: s.memory.account(s.limits.QueueFor),
 	}
 	ctx, end := context.WithCancelCause(context.WithValue(ctx, callKey{}, c))
 	c.end = end
 	stopOnDrain := context.AfterFunc(s.lifetime, func() { end(context.Cause(s.lifetime)) })
 	overdue := time.AfterFunc(s.limits.Query, func() { end(errOverdue) })
 	defer carry(ctx)()
-	start := time.Now()
+	s.calls.Store(c.id, c)
 	done := make(chan error, 1)
 	s.handlers.Go(func() {
 		err := s.closing.Err()
@@ -82,10 +83,11 @@ func (s *Server) run(ctx context.Context, method string, work func(ctx context.C
 		} else {
 			err = contain(func() error { return work(ctx, end) })
 		}
-		answer := s.finish(ctx, c, start, err)
+		answer := s.finish(ctx, c, err)
 		stopOnDrain()
 		overdue.Stop()
 		c.close()
+		s.calls.Delete(c.id)
 		done <- answer
 		end(nil) // after the answer, which goes before a context that has ended
 	})
@@ -154,7 +156,7 @@ func contain(work func() error) (err error) {
 }
 
 // finish turns a call's error into its status and writes its log line, the only one of a call.
-func (s *Server) finish(ctx context.Context, c *call, start time.Time, err error) error {
+func (s *Server) finish(ctx context.Context, c *call, err error) error {
 	answer := toStatus(ctx, err)
 	code := status.Code(answer)
 	level := zerolog.InfoLevel
@@ -164,7 +166,7 @@ func (s *Server) finish(ctx context.Context, c *call, start time.Time, err error
 	}
 	line := s.log.WithLevel(level).Str("id", c.id).Str("call", c.method).
 		Str("kind", c.kind).Strs("views", c.views).Int64("rows", c.rows).Int64("bytes", c.bytes).
-		Dur("ms", time.Since(start)).Int64("memory", c.memory.peak.Load()).Str("code", code.String())
+		Dur("ms", time.Since(c.start)).Int64("memory", c.memory.peak.Load()).Str("code", code.String())
 	if c.caller != "" {
 		line = line.Str("caller", c.caller)
 	}

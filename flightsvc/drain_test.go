@@ -168,3 +168,55 @@ func TestStopDuringDrain(t *testing.T) {
 		})
 	})
 }
+
+// Work that does not listen to its context is left behind: the server ends, soon, and says which calls they were.
+func TestDrainOfDeafWork(t *testing.T) {
+	for what, c := range map[string]struct {
+		leave bool          // the client goes away before
+		again time.Duration // a second signal comes so much later
+		takes time.Duration
+	}{
+		"one signal":                           {takes: 30*time.Second + farewell + lastWork},
+		"the client has gone":                  {leave: true, takes: 30*time.Second + farewell + lastWork},
+		"a second signal during the drain":     {again: 10 * time.Second, takes: 10*time.Second + 2*farewell},
+		"a second signal while work goes on":   {again: 30*time.Second + farewell + time.Second, takes: 30*time.Second + 2*farewell + time.Second},
+		"a second signal, the client has gone": {leave: true, again: 10 * time.Second, takes: 10*time.Second + 2*farewell},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			store := &scripted{schema: func(context.Context) error { <-release; return nil }}
+			f := serve(t, store.catalog(t), Limits{})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := f.client.GetFlightInfo(ctx, descriptor(allOfStats))
+				ended <- err
+			}()
+			synctest.Wait()
+			if c.leave {
+				leave()
+				wantCode(t, what, <-ended, codes.Canceled)
+			}
+			timed(t, c.takes, func() {
+				f.drain()
+				if c.again > 0 {
+					time.Sleep(c.again)
+					f.server.Stop()
+				}
+				<-f.served
+			})
+			if !c.leave {
+				wantCode(t, what, <-ended, codes.Unavailable, "shutting down")
+			}
+			if !errors.Is(f.ended, ErrCutOff) {
+				t.Errorf("%s: the drain ended with %v", what, f.ended)
+			}
+			if !f.logged(`"call":"GetFlightInfo"`) || !f.logged("does not end") {
+				t.Errorf("%s: the call that is left was not logged: %v", what, f.log.all())
+			}
+			close(release)
+			f.idle()
+		})
+	}
+}

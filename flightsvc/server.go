@@ -59,11 +59,14 @@ type Server struct {
 	feast    *registry.Repository
 	onDemand *ondemand.Pool
 	handlers sync.WaitGroup
+	calls    sync.Map // those whose work goes on: id -> *call
 
 	closing  context.Context // ends when no more calls are taken
 	close    context.CancelFunc
 	lifetime context.Context // ends when running calls must end
 	end      context.CancelCauseFunc
+	stopped  context.Context // ends when what does not end by itself may not be waited for
+	stop     context.CancelFunc
 	draining atomic.Bool
 	gone     chan struct{} // closed when nothing is left
 }
@@ -81,6 +84,7 @@ func New(opt Options) (*Server, error) {
 	setDefault(&s.grace, 30*time.Second)
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.lifetime, s.end = context.WithCancelCause(context.Background())
+	s.stopped, s.stop = context.WithCancel(context.Background())
 	options := s.grpcOptions()
 	if opt.TLS != nil {
 		config, err := opt.TLS.load(opt.Log)
@@ -123,7 +127,7 @@ func (s *Server) grpcOptions() []grpc.ServerOption {
 
 // Serve answers calls on l until ctx ends, then drains: health says NOT_SERVING, new calls are refused, running ones may
 // finish within the shutdown timeout and are then ended as UNAVAILABLE. It returns nil after a drain that ended no call, and
-// ErrCutOff after one that did.
+// ErrCutOff after one that did. What goes on though it was ended is left behind soon.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	s.health.SetServingStatus("arrow.flight.protocol.FlightService", healthpb.HealthCheckResponse_SERVING)
@@ -150,6 +154,7 @@ var ErrCutOff = errors.New("calls were still running when the shutdown timeout w
 // Stop ends everything at once: running calls end as UNAVAILABLE. It may be called during a drain.
 func (s *Server) Stop() {
 	s.close()
+	s.stop()
 	s.end(errDraining)
 	s.drain(0)
 }
@@ -158,13 +163,18 @@ func (s *Server) Stop() {
 // otherwise keep its connection, and the server, for ever.
 const farewell = time.Second
 
+// lastWork is the time in which the work of calls that were ended has to end. A store that does not listen to its context
+// would otherwise keep the server for as long as it likes.
+const lastWork = 5 * time.Second
+
 // Handshake implements Flight's login. Who calls is known from the client certificate, if at all.
 func (s *Server) Handshake(flight.FlightService_HandshakeServer) error {
 	return fault.New(fault.Unimplemented, "there is no login here; call without one, with a client certificate if the server asks for it")
 }
 
-// drain takes no more calls, lets the running ones go on for a while, ends them, and waits until nothing is left. The
-// first call of it sets the time, others wait with it. It reports whether all calls ended by themselves.
+// drain takes no more calls, lets the running ones go on for a while, ends them, and waits until nothing is left, or
+// nothing that listens. The first call of it sets the time, others wait with it. It reports whether all calls ended by
+// themselves.
 func (s *Server) drain(grace time.Duration) (clean bool) {
 	if !s.draining.CompareAndSwap(false, true) {
 		<-s.gone
@@ -174,19 +184,35 @@ func (s *Server) drain(grace time.Duration) (clean bool) {
 	s.close()
 	s.health.Shutdown()
 	over := make(chan struct{})
-	s.handlers.Go(func() {
+	go func() { // goes on after the drain only if a call does
 		defer close(over)
 		s.grpc.GracefulStop()
-	})
+		s.handlers.Wait()
+	}()
 	clean = wait(over, grace, s.lifetime.Done())
 	if !clean {
 		s.end(errDraining)
 		wait(over, farewell, nil)
 	}
 	s.grpc.Stop()
-	s.handlers.Wait()
+	ended := wait(over, lastWork, s.stopped.Done())
+	if !ended && s.stopped.Err() != nil {
+		ended = wait(over, farewell, nil) // what does listen has heard of it only now
+	}
+	if !ended {
+		s.logLeft()
+	}
 	s.staging.clear()
 	return clean
+}
+
+// logLeft names the calls whose work goes on.
+func (s *Server) logLeft() {
+	s.calls.Range(func(_, v any) bool {
+		c := v.(*call)
+		s.log.Error().Str("id", c.id).Str("call", c.method).Dur("ms", time.Since(c.start)).Msg("the work of this call does not end; it is left")
+		return true
+	})
 }
 
 // wait reports whether something was over in time, and before it was interrupted.

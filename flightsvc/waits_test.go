@@ -156,6 +156,8 @@ func TestOverdueCalls(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := serve(t, c.store.catalog(t), Limits{})
 			timed(t, time.Hour, func() { wantCode(t, name, c.call(f), codes.DeadlineExceeded, "limits.query") })
+			time.Sleep(time.Hour) // until the deaf have ended
+			f.idle()
 		})
 	}
 }
