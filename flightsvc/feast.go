@@ -54,11 +54,15 @@ func (s *Server) feastExchange(ctx context.Context, f *tickets.Feast, up *incomi
 	if err != nil {
 		return err
 	}
+	enter := func() error { return c.place.enter(ctx, s.reads, s.limits.QueueFor) }
 	if rows = feastRows(rows); rows != nil && f.Historical != nil {
-		rows.Records = whole(rows.Records, func() error { return c.place.enter(ctx, s.reads, s.limits.QueueFor) })
+		rows.Records = whole(rows.Records, enter)
 		return s.feastAnswer(ctx, f, rows, out)
 	}
 	if err := up.drain(); err != nil {
+		return err
+	}
+	if err := enter(); err != nil {
 		return err
 	}
 	return s.feastAnswer(ctx, f, nil, out)
@@ -109,14 +113,10 @@ func feastRows(rows *stores.Rows) *stores.Rows {
 	return rows
 }
 
-// feastAnswer plans a read and streams its answer.
+// feastAnswer plans a read and streams its answer. The call has a place among the retrievals, or will have one when the
+// first of its entity rows is asked for.
 func (s *Server) feastAnswer(ctx context.Context, f *tickets.Feast, entities *stores.Rows, out dataSender) error {
 	c := callOf(ctx)
-	if entities == nil { // no rows will be ranged over, so the place is asked for here
-		if err := c.place.enter(ctx, s.reads, s.limits.QueueFor); err != nil {
-			return err
-		}
-	}
 	schema, records, err := s.feastPlan(ctx, f, entities)
 	if err != nil {
 		return err

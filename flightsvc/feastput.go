@@ -139,9 +139,13 @@ func (s *Server) parkedInfo(ctx context.Context, d *flight.FlightDescriptor) (*f
 // parkedTicket begins the tickets of parked reads; what follows is a random id that only the caller may use.
 const parkedTicket = "feast:"
 
-// parkedAnswer answers the third call. The rows are let go when the answer has gone out.
+// parkedAnswer answers the third call. The rows are let go when the answer has gone out. They are here, so the call waits for
+// its place before it uses them.
 func (s *Server) parkedAnswer(ctx context.Context, id string, out dataSender) error {
 	c := callOf(ctx)
+	if err := c.place.enter(ctx, s.reads, s.limits.QueueFor); err != nil {
+		return err
+	}
 	command, rows, release, err := s.staging.parkedRows(id, c.caller)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 import pyarrow.parquet as pq
 import pytest
+import server as flightd
 from expect import fails, historical, same
 from test_feast_writes import assert_holds, cast, drivers, on_disk
 from test_tls import Authority, pem
@@ -93,6 +94,25 @@ def test_parked_rows_are_fetched_once(connection):
     connection.do_get(ticket).read_all()
     with pytest.raises(KeyError):
         connection.do_get(ticket).read_all()
+
+
+def test_parked_reads_wait_for_their_turn(repo, tmp_path, kind):
+    """As many are answered at once as limits.concurrent says."""
+    if kind != "flightd":
+        pytest.skip("Feast's own server has no limits")
+    limited = flightd.Server(tmp_path, {"feast_repo": repo.folder, "limits": {"concurrent": 1, "queue_for": "1s"}})
+    rows = sent(pd.concat([ROWS] * 300_000, ignore_index=True))  # the answer is larger than all buffers
+    try:
+        with limited.client() as one, limited.client() as other:
+            tickets = [one.get_flight_info(put(one, READ, rows, 100_000)).endpoints[0].ticket for _ in range(2)]
+            first = one.do_get(tickets[0])
+            begun = len(first.read_chunk().data)
+            with pytest.raises(fl.FlightUnavailableError, match="limits.concurrent"):
+                other.do_get(tickets[1]).read_chunk()
+            assert begun + sum(len(c.data) for c in first) == len(rows)
+            assert len(other.do_get(tickets[1]).read_all()) == len(rows)
+    finally:
+        assert limited.stop() == 0
 
 
 def test_unknown_descriptor(connection):
