@@ -34,10 +34,11 @@ func slack(bytes int64) int64 { return bytes + bytes/64 + lookEvery }
 // lookEvery is how many bytes come in over a connection before somebody looks whether they are too many.
 const lookEvery = 1 << 20
 
-// messageLimit is how long a message may be, and what is said if it is longer.
+// messageLimit is how long a message may be, how often its bytes are reserved, and what is said if it is longer.
 type messageLimit struct {
-	bytes int64
-	err   error
+	bytes  int64
+	copies int64
+	err    error
 }
 
 // conn is a connection that counts what is read from it.
@@ -235,14 +236,15 @@ func (c *conn) endAll(why error) {
 // messageLimit bounds the messages of uploads.
 func (s *Server) messageLimit() messageLimit {
 	if most := s.arrivals.limit; most < s.limits.Message {
-		return messageLimit{most, fault.New(fault.Exhausted, "a message has more than %s, which is all that limits.memory (%s) leaves for one, "+
+		return messageLimit{most, 1, fault.New(fault.Exhausted, "a message has more than %s, which is all that limits.memory (%s) leaves for one, "+
 			"because it is held twice while it is read; send smaller batches, or raise limits.memory", size(most), size(s.limits.Memory))}
 	}
-	return messageLimit{s.limits.Message, fault.New(fault.Exhausted,
+	return messageLimit{s.limits.Message, 1, fault.New(fault.Exhausted,
 		"a message has more than limits.message allows (%s); send smaller batches, or raise the limit", size(s.limits.Message))}
 }
 
 // ticketLimit bounds the messages of calls that take a ticket or a command and no data, and the descriptors of others.
-// Which tickets are too long is for package tickets to say; this only sees to it that they are not collected first.
-var ticketLimit = messageLimit{2 * ticketBytes, fault.New(fault.Invalid, "ticket: it is longer than %d bytes, so stage entity rows with DoPut "+
+// Which tickets are too long is for package tickets to say; this only sees to it that they are not collected first. What
+// their reading takes is reserved with them: nobody waits for it while holding the ticket.
+var ticketLimit = messageLimit{2 * ticketBytes, ticketCopies, fault.New(fault.Invalid, "ticket: it is longer than %d bytes, so stage entity rows with DoPut "+
 	"or stream them with DoExchange", ticketBytes)}

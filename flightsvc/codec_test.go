@@ -196,14 +196,14 @@ func TestFirstMessagesAreReserved(t *testing.T) {
 		open = append(open, put())
 		f.await("what is left of a message", func() bool {
 			n := f.server.memory.inUse.Load()
-			return n >= (i+1)<<20 && n < (i+1)<<20+1<<19
+			return n >= (i+1)*ticketCopies<<20 && n < (i+1)*ticketCopies<<20+1<<19
 		})
 	}
 	if grown := heap() - before; grown > 40<<20 {
 		t.Errorf("%d uploads that wait for their rows hold %d bytes", uploads, grown)
 	}
 	rest := f.server.memory.account(time.Second)
-	if err := rest.Reserve(t.Context(), 50<<20); err != nil {
+	if err := rest.Reserve(t.Context(), 40<<20); err != nil {
 		t.Fatal(err)
 	}
 	_, err := put().Recv()

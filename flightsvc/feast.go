@@ -28,9 +28,6 @@ func (s *Server) feastCommand(ctx context.Context, call tickets.Call, command []
 	if s.feast == nil {
 		return nil, fault.New(fault.Unimplemented, "%w; this server serves a flightd.yaml, and Feast's clients only with --feast-repo DIR", tickets.ErrFeast)
 	}
-	if err := callOf(ctx).memory.Reserve(ctx, 2*int64(len(command))); err != nil {
-		return nil, err
-	}
 	f, err := tickets.ParseFeast(call, command)
 	if err != nil {
 		return nil, feastParseError(err)

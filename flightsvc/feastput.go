@@ -151,6 +151,9 @@ func (s *Server) parkedAnswer(ctx context.Context, id string, out dataSender) er
 		return err
 	}
 	c.atEnd = append(c.atEnd, release)
+	if err := c.memory.Reserve(ctx, (ticketCopies-1)*int64(len(command))); err != nil {
+		return err
+	}
 	f, err := s.feastCommand(ctx, tickets.DoPut, []byte(command))
 	if err == nil && f == nil {
 		err = fault.New(fault.Invalid, "what was put under this ticket is not a command of a Feast client")

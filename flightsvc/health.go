@@ -16,7 +16,7 @@ const (
 	maxWatches  = 4       // calls of one connection that watch the health
 )
 
-var healthLimit = messageLimit{healthBytes, fault.New(fault.Exhausted, "a message to the health service has more than %s; it is the name of a service", size(healthBytes))}
+var healthLimit = messageLimit{healthBytes, 0, fault.New(fault.Exhausted, "a message to the health service has more than %s; it is the name of a service", size(healthBytes))}
 
 // healthDesc is gRPC's health service, with its messages bounded while they come, as those of Flight are.
 func (s *Server) healthDesc() *grpc.ServiceDesc {

@@ -1,6 +1,7 @@
 package flightsvc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/flight"
 	"google.golang.org/grpc"
@@ -239,5 +241,25 @@ func TestSchemas(t *testing.T) {
 	if err != nil || len(result.Schema) == 0 {
 		t.Errorf("by path: %v", err)
 	}
+	f.idle()
+}
+
+// Memory for commands is reserved when they arrive, for their reading too, so that no call waits for more while it holds its
+// command, and what does not parse is not read before.
+func TestCommandsAreReserved(t *testing.T) {
+	catalog, _ := parsed(t, stats)
+	f := serve(t, catalog, Limits{Memory: 64 << 20, QueueFor: 50 * time.Millisecond})
+	command := append(bytes.Repeat([]byte(`{"k":0,`), 1<<20/7), `"api":0}`...)
+	ask := func() error {
+		_, err := f.client.GetFlightInfo(t.Context(), descriptor(command))
+		return err
+	}
+	wantCode(t, "with room", ask(), codes.InvalidArgument, `unknown key "k"`)
+	others := f.server.memory.account(time.Second)
+	if err := others.Reserve(t.Context(), 64<<20-2*int64(len(command))); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "with room for two copies", ask(), codes.Unavailable, "limits.memory", "3.0 MiB")
+	others.close()
 	f.idle()
 }

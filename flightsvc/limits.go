@@ -26,6 +26,7 @@ type Limits struct {
 // Fixed bounds, not worth a setting.
 const (
 	ticketBytes    = 4 << 20
+	ticketCopies   = 3               // of a ticket's bytes that are reserved: as it came, as it is read, and what is made of it
 	maxPath        = 16              // names in a descriptor's path; one is what any call takes
 	queueFactor    = 8               // calls waiting for each that may run
 	queueForReads  = 5 * time.Second // a refused DoGet may be retried, so it is refused soon

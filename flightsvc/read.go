@@ -45,7 +45,7 @@ func (s *Server) DoExchange(stream flight.FlightService_DoExchangeServer) error 
 		return err
 	}
 	up := &incoming{stream: stream, call: c}
-	descriptor, err := up.descriptor()
+	descriptor, err := up.descriptor(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,17 +145,14 @@ func needsRows(t *tickets.Ticket) bool {
 	return h != nil && h.EntityRows == nil && h.EntityRowsID == "" && h.End.IsZero()
 }
 
-// parse reads a ticket or command. Feast's commands are recognised, so that their sender learns what is missing.
+// parse reads a ticket or command, for which memory is reserved (ticketCopies). Feast's commands are recognised, so that
+// their sender learns what is missing.
 func parse(ctx context.Context, call tickets.Call, data []byte) (*tickets.Ticket, error) {
-	c := callOf(ctx)
-	if err := c.memory.Reserve(ctx, 2*int64(len(data))); err != nil { // as it is read, and what is made of it
-		return nil, err
-	}
 	t, err := tickets.ParseCommand(call, data)
 	if err != nil {
 		return nil, ticketError(err)
 	}
-	c.kind = t.Kind()
+	callOf(ctx).kind = t.Kind()
 	return t, nil
 }
 

@@ -33,7 +33,7 @@ type incoming struct {
 
 // descriptor reads the first message, which names the command and may already carry the schema. What else is in it is let
 // go: nobody asks for it, and the call may be long.
-func (in *incoming) descriptor() (*flight.FlightDescriptor, error) {
+func (in *incoming) descriptor(ctx context.Context) (*flight.FlightDescriptor, error) {
 	msg, err := in.stream.Recv()
 	if err == io.EOF || err == nil && msg.GetFlightDescriptor() == nil {
 		return nil, fault.New(fault.Invalid, "the first message of the stream has no flight descriptor")
@@ -46,7 +46,7 @@ func (in *incoming) descriptor() (*flight.FlightDescriptor, error) {
 	named := int64(proto.Size(in.named))
 	in.call.holds(named + int64(len(msg.DataHeader)+len(msg.DataBody)))
 	in.call.keeps(named)
-	return in.named, nil
+	return in.named, in.call.memory.Reserve(ctx, (ticketCopies-1)*named)
 }
 
 // Next returns the next message with data. Others may come at any time, with metadata alone or the descriptor once more,
@@ -179,7 +179,7 @@ func (s *Server) DoPut(stream flight.FlightService_DoPutServer) error {
 		return err
 	}
 	up := &incoming{stream: stream, call: c}
-	descriptor, err := up.descriptor()
+	descriptor, err := up.descriptor(ctx)
 	if err != nil {
 		return err
 	}

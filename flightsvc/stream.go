@@ -90,6 +90,7 @@ func (s *Server) receive(ctx context.Context, end context.CancelCauseFunc, limit
 	c := callOf(ctx)
 	c.holds(0)
 	reserve := func(bytes int64) error {
+		bytes *= limit.copies
 		err := c.memory.Reserve(ctx, bytes)
 		if err == nil {
 			c.message += bytes

@@ -101,17 +101,29 @@ func parse(data []byte) (*Ticket, error) {
 }
 
 // isFeast reports whether data is an object with the key api. Feast's commands have keys that are not ours, so they never
-// parse, and only what did not parse needs to be asked.
-func isFeast(data []byte) bool {
+// parse, and only what did not parse needs to be asked. It is read token by token, and nothing of it is kept: in memory, many
+// small values are much more than their bytes.
+func isFeast(data []byte) (found bool) {
 	if len(data) > MaxBytes {
 		return false
 	}
-	var top map[string]json.RawMessage
-	if json.Unmarshal(data, &top) != nil {
+	d := &decoder{json: json.NewDecoder(bytes.NewReader(data))}
+	d.json.UseNumber()
+	if d.open('{', "an object") != nil {
 		return false
 	}
-	_, found := top["api"]
-	return found
+	for d.json.More() {
+		key, err := d.token()
+		if err != nil || d.skip() != nil {
+			return false
+		}
+		found = found || key == "api"
+	}
+	if _, err := d.token(); err != nil { // the closing brace
+		return false
+	}
+	_, err := d.json.Token()
+	return found && err == io.EOF
 }
 
 // callsFor lists the calls that take a kind of ticket, for messages.

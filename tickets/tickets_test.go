@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -217,4 +220,44 @@ func TestInlineRowsOfTheGreatestSize(t *testing.T) {
 	if _, err := Parse(over); err == nil || !strings.HasPrefix(err.Error(), "ticket: it is 4194305 bytes long; at most 4194304") {
 		t.Errorf("one byte too long: %v", err)
 	}
+}
+
+// What is not a ticket is refused without keeping its values: many small ones take much more memory than their bytes.
+func TestRefusalsTakeLittle(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // what is let go does not count
+	many := []byte(`{"k":0`)
+	for len(many) < MaxBytes-20 {
+		many = fmt.Appendf(many, `,"%x":1`, len(many))
+	}
+	many = append(many, '}')
+	before, most := inUse(), uint64(0)
+	refused, sampled := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(sampled)
+		for {
+			most = max(most, inUse())
+			select {
+			case <-refused:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	_, err := ParseCommand(DoGet, many)
+	close(refused)
+	<-sampled
+	var refusal *Error
+	if !errors.As(err, &refusal) {
+		t.Errorf("%d bytes: %v", len(many), err)
+	}
+	if taken := int64(most) - int64(before); taken > 3*MaxBytes {
+		t.Errorf("%d bytes took %d to refuse", len(many), taken)
+	}
+}
+
+// inUse is how much of the heap is in use.
+func inUse() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
