@@ -3,7 +3,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: build test demo bench bench-feast fuzz lint clean
+.PHONY: build test demo bench bench-full bench-feast fuzz lint clean
 
 build:
 	go build -o bin/flightd ./cmd/flightd
@@ -18,9 +18,12 @@ test: build $(VENV)/.ready .venv-feast66/.ready .venv-feast67/.ready
 demo: build
 	@sh examples/demo.sh
 
-# Side by side with DuckDB; BENCH=--quick is a tenth of the rows.
+# Side by side with DuckDB, Polars and pyarrow, about five minutes; bench-full adds what takes long. BENCH="--scale 10" is a tenth of the rows.
 bench: build bench/.venv/.ready
 	bench/.venv/bin/python bench/run.py --flightd bin/flightd --data bench/data $(BENCH)
+
+bench-full:
+	@$(MAKE) --no-print-directory bench BENCH="--full $(BENCH)"
 
 # Side by side with Feast's own offline server, seen from Feast's client; BENCH=--quick is a tenth of the rows.
 bench-feast: build .venv-feast67/.ready
