@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
+	"github.com/flightd/flightd/internal/arrowsize"
 	"github.com/flightd/flightd/internal/fault"
 )
 
@@ -35,12 +36,15 @@ type pad struct {
 	bytes    int
 }
 
+// mostPad bounds what counts of a list, so that the sum of many does not overflow; one of them is too much already.
+const mostPad = 2 * nestedMax
+
 // pad notes at the leaves below a node which lists of a fixed length begin with them. def is the level at which the node has
 // a slot.
 func (c *nested) pad(n *node, def int) {
 	if t, ok := n.typ.(*arrow.FixedSizeListType); ok {
 		l := c.first(n)
-		l.pads = append(l.pads, pad{from: def, to: n.elemDef, bytes: int(nullBits(t) / 8)})
+		l.pads = append(l.pads, pad{from: def, to: n.elemDef, bytes: int(min(mostPad, arrowsize.NullBytes(t, 1)))})
 	}
 	if n.kind == listNode {
 		def = n.elemDef
@@ -48,26 +52,6 @@ func (c *nested) pad(n *node, def int) {
 	for _, child := range n.children {
 		c.pad(child, def)
 	}
-}
-
-// nullBits is about what a null takes in an array of a type.
-func nullBits(t arrow.DataType) int64 {
-	const most = 16 * nestedMax // so that sizes of sizes do not overflow
-	bits := int64(1)
-	switch t := t.(type) {
-	case *arrow.FixedSizeListType:
-		bits += int64(t.Len()) * nullBits(t.Elem())
-	case *arrow.StructType:
-		for _, f := range t.Fields() {
-			bits += nullBits(f.Type)
-		}
-	case arrow.FixedWidthDataType:
-		bits += int64(t.BitWidth())
-	case *arrow.NullType:
-	default: // an offset
-		bits += 64
-	}
-	return min(bits, most)
 }
 
 // nestedMax bounds the bytes that one batch of rows of a nested column may take: a single row can be as large as it likes.

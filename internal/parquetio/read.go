@@ -9,6 +9,8 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/arrowsize"
 )
 
 // Batches of Read have at most this many rows, and fewer if rows are wide.
@@ -66,7 +68,7 @@ func (f *File) step(rg int, columns []int, batch int64) int64 {
 // leafBits is about what a row of a leaf takes. What the footer says of values counts only where their type does not: those
 // that are all the same take nothing in the file.
 func (f *File) leafBits(rg int, leaf *node) int64 {
-	bits := nullBits(leaf.typ)
+	bits := arrowsize.NullBits(leaf.typ)
 	if _, fixed := leaf.typ.(arrow.FixedWidthDataType); fixed && !leaf.nested {
 		return bits
 	}
