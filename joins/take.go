@@ -84,7 +84,7 @@ func take(t arrow.DataType, chunks []arrow.Array, refs []Ref) (*array.Data, erro
 	case *arrow.FixedSizeListType:
 		children, err = takeFixedList(t, chunks, refs)
 	case *arrow.StructType:
-		children, err = takeStruct(t, chunks, refs)
+		children, err = takeStruct(t, chunks, func(t arrow.DataType, values []arrow.Array) (*array.Data, error) { return take(t, values, refs) })
 	case arrow.FixedWidthDataType:
 		buffers = append(buffers, takeFixed(t.Bytes(), chunks, refs))
 	default:
@@ -226,20 +226,20 @@ func takeList[T offset](elem arrow.DataType, buffers []*memory.Buffer, chunks []
 		values[i] = lists[i].ListValues()
 	}
 	offsets := make([]T, len(refs)+1)
-	var elements []Ref
+	var elements []run
+	total := int64(0)
 	for i, r := range refs {
 		if r.Chunk >= 0 && lists[r.Chunk].IsValid(int(r.Row)) {
 			lo, hi := lists[r.Chunk].ValueOffsets(int(r.Row))
-			for e := lo; e < hi; e++ {
-				elements = append(elements, Ref{r.Chunk, int32(e)})
-			}
+			elements = addRun(elements, run{r.Chunk, lo, hi - lo})
+			total += hi - lo
 		}
-		if len(elements) > math.MaxInt32 {
+		if total > math.MaxInt32 {
 			return nil, nil, errTooLong
 		}
-		offsets[i+1] = T(len(elements))
+		offsets[i+1] = T(total)
 	}
-	child, err := take(elem, values, elements)
+	child, err := takeRuns(elem, values, elements)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -247,33 +247,22 @@ func takeList[T offset](elem arrow.DataType, buffers []*memory.Buffer, chunks []
 }
 
 func takeFixedList(t *arrow.FixedSizeListType, chunks []arrow.Array, refs []Ref) ([]arrow.ArrayData, error) {
-	width := t.Len()
-	values := make([]arrow.Array, len(chunks))
-	for i, c := range chunks {
-		values[i] = c.(*array.FixedSizeList).ListValues()
-	}
-	elements := make([]Ref, 0, len(refs)*int(width))
+	rows := make([]run, 0, len(refs))
 	for _, r := range refs {
-		for e := range width {
-			if r.Chunk < 0 {
-				elements = append(elements, nullRef)
-			} else {
-				elements = append(elements, Ref{r.Chunk, (int32(chunks[r.Chunk].Data().Offset())+r.Row)*width + e})
-			}
-		}
+		rows = addRun(rows, run{r.Chunk, int64(r.Row), 1})
 	}
-	child, err := take(t.Elem(), values, elements)
-	return []arrow.ArrayData{child}, err
+	return takeListRuns(t, chunks, rows)
 }
 
-func takeStruct(t *arrow.StructType, chunks []arrow.Array, refs []Ref) ([]arrow.ArrayData, error) {
+// takeStruct takes every field by itself.
+func takeStruct(t *arrow.StructType, chunks []arrow.Array, take func(arrow.DataType, []arrow.Array) (*array.Data, error)) ([]arrow.ArrayData, error) {
 	var children []arrow.ArrayData
 	for f, field := range t.Fields() {
 		values := make([]arrow.Array, len(chunks))
 		for i, c := range chunks {
 			values[i] = c.(*array.Struct).Field(f)
 		}
-		child, err := take(field.Type, values, refs)
+		child, err := take(field.Type, values)
 		if err != nil {
 			return nil, err
 		}
