@@ -17,6 +17,7 @@ type gathered struct {
 	records []arrow.Record
 	refs    []Ref      // entity row (of the range) -> row in records
 	widths  []rowWidth // of records, once somebody has asked
+	null    int64      // bytes that an entity row without a feature row takes in the answer
 	memory  *holding
 	bytes   atomic.Int64 // reserved in memory
 }
@@ -44,6 +45,16 @@ func (e tooWide) Error() string {
 // probeRows is how many rows are fetched first, to see how wide they are: dictionaries make a footer's sizes useless.
 const probeRows = 4096
 
+// wideRow is what a row may take in its types alone without being called wide: 4096 of them make 16 MiB.
+const wideRow = 4 << 10
+
+// rowsAtOnce is how many rows each of some threads may hold, whatever is in them: most, or fewer if their types alone take so
+// many bytes that this would not do.
+func (o Options) rowsAtOnce(most int, perRow int64, threads int) int {
+	bytes := max(o.gatherBytes()/int64(threads), wideRow*int64(most))
+	return int(max(1, min(int64(most), bytes/max(1, perRow))))
+}
+
 // fetchByPosition asks the table: the winners are sorted by position, and each part is asked for its rows in pieces that
 // a limit on memory allows.
 func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
@@ -54,12 +65,14 @@ func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
 			g.refs[i] = nullRef
 		}
 		f := &fetcher{table: table, columns: v.featureColumns(), g: g, limit: limit, entityRows: int64(len(winners))}
-		rest := f.cut(sorted, probeRows, 1)
+		threads := c.options.threads()
+		rest := f.cut(sorted, c.options.rowsAtOnce(probeRows, v.nullBytes(), 1), 1)
 		err := f.fetch(ctx, 1)
 		if err == nil && len(rest) > 0 {
 			perRow := max(1, g.bytes.Load()/int64(len(f.pieces[0].rows)))
-			f.cut(rest, int(min(maxPieceRows, max(probeRows, limit/8/perRow))), math.MaxInt)
-			err = f.fetch(ctx, c.options.threads())
+			least := int64(c.options.rowsAtOnce(probeRows, v.nullBytes(), threads))
+			f.cut(rest, int(min(maxPieceRows, max(least, limit/8/perRow))), math.MaxInt)
+			err = f.fetch(ctx, threads)
 		}
 		if err != nil {
 			g.release()
@@ -206,8 +219,8 @@ func (v *boundView) featureColumns() []string {
 	return columns
 }
 
-// answerBytes is the size of the rows that entity rows [lo, hi) refer to, each as often as it is referred to: exact for
-// texts, of which one may be as long as all others together, and a mean for anything else.
+// answerBytes is the size of the features of entity rows [lo, hi) in an answer, where a feature row is as often as it is
+// referred to: exact for texts and lists, of which one may be as long as all others together.
 func (g *gathered) answerBytes(lo, hi int) (n int64) {
 	if g.widths == nil {
 		g.widths = make([]rowWidth, len(g.records))
@@ -217,12 +230,16 @@ func (g *gathered) answerBytes(lo, hi int) (n int64) {
 	}
 	for _, ref := range g.refs[lo:hi] {
 		if ref == nullRef {
+			n += g.null
 			continue
 		}
 		w := &g.widths[ref.Chunk]
 		n += w.mean
 		for _, col := range w.texts {
 			n += int64(col.ValueLen(int(ref.Row)))
+		}
+		for _, of := range w.lists {
+			n += of(int64(ref.Row), int64(ref.Row)+1)
 		}
 	}
 	return n
@@ -231,7 +248,8 @@ func (g *gathered) answerBytes(lo, hi int) (n int64) {
 // rowWidth is what the rows of a record take.
 type rowWidth struct {
 	texts []array.BinaryLike
-	mean  int64 // of all other columns
+	lists []func(lo, hi int64) int64 // and structs in which there are some
+	mean  int64                      // of all other columns
 }
 
 func widthOf(rec arrow.Record) (w rowWidth) {
@@ -243,11 +261,27 @@ func widthOf(rec arrow.Record) (w rowWidth) {
 		case *array.Dictionary:
 			w.mean += 4 // the dictionary travels once
 		default:
-			w.mean += arrowsize.Array(col) / max(1, rec.NumRows())
+			if arrowsize.Varies(col.DataType()) {
+				w.lists = append(w.lists, arrowsize.Span(col))
+			} else {
+				w.mean += arrowsize.Array(col) / max(1, rec.NumRows())
+			}
 		}
 	}
 	return w
 }
+
+// nullBytes is what columns of a table take in a row if nothing is found for it: the least that they take at all.
+func nullBytes(t Table, columns []string) (n int64) {
+	for _, name := range columns {
+		if f, ok := t.Schema().FieldsByName(name); ok {
+			n += arrowsize.NullBytes(decoded(f[0].Type), 1)
+		}
+	}
+	return n
+}
+
+func (v *boundView) nullBytes() int64 { return nullBytes(v.Table, v.featureColumns()) }
 
 // take builds the feature columns of entity rows [lo, hi) of the gathered range.
 func (g *gathered) take(v *boundView, lo, hi int) ([]arrow.Array, error) {

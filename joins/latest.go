@@ -185,13 +185,14 @@ func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record)
 	}
 	out := &coalescer{schema: l.pull.schema, yield: yield}
 	defer out.drop()
-	first := pieceOf(winners, probeRows)
+	threads := opt.threads()
+	least := opt.rowsAtOnce(probeRows, nullBytes(l.view.Table, l.columns()), threads)
+	first := pieceOf(winners, least)
 	probe, err := l.fetch(ctx, winners[:first])
 	if err != nil {
 		return err
 	}
-	threads := opt.threads()
-	size := max(probeRows, l.limit/int64(4*threads)*int64(first)/max(1, probe.bytes))
+	size := max(int64(least), l.limit/int64(4*threads)*int64(first)/max(1, probe.bytes))
 	if err := l.pass(ctx, probe, out); err != nil {
 		return err
 	}

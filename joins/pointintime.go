@@ -160,11 +160,11 @@ func (c *call) bind(view *View, x *index) (*boundView, error) {
 
 // emit fetches features and yields output, in ranges of entity rows that keep what is held at once within bounds.
 func (c *call) emit(ctx context.Context, yield func(arrow.Record) bool) error {
-	step := max(minRange, int(c.options.gatherBytes()/sortBytes))
+	step, least := max(minRange, int(c.options.gatherBytes()/sortBytes)), c.leastRange()
 	for lo := 0; lo < c.rows; {
 		hi := min(lo+step, c.rows)
-		g, err := c.gather(ctx, lo, hi)
-		if smaller := c.narrower(hi-lo, err); smaller > 0 {
+		g, err := c.gather(ctx, lo, hi, least)
+		if smaller := c.narrower(hi-lo, least, err); smaller > 0 {
 			step = smaller
 			continue
 		}
@@ -180,20 +180,29 @@ func (c *call) emit(ctx context.Context, yield func(arrow.Record) bool) error {
 	return nil
 }
 
-// minRange is the number of entity rows that are answered at once however wide they are.
+// minRange is the number of entity rows that are answered at once even if some are wide.
 const minRange = 4096
 
+// leastRange is minRange, or fewer if the types of the features say that all rows are wide.
+func (c *call) leastRange() int {
+	perRow := int64(0)
+	for _, v := range c.views {
+		perRow += v.nullBytes()
+	}
+	return c.options.rowsAtOnce(minRange, perRow, 1)
+}
+
 // narrower is the number of entity rows to try after an error that fewer of them may not have; 0 for any other error.
-func (c *call) narrower(rows int, err error) int {
-	if rows <= minRange {
+func (c *call) narrower(rows, least int, err error) int {
+	if rows <= least {
 		return 0
 	}
 	var wide tooWide
 	switch {
 	case errors.As(err, &wide):
-		return max(minRange, min(rows/2, int(c.options.gatherBytes()/max(1, wide.perRow))))
+		return max(least, min(rows/2, int(c.options.gatherBytes()/max(1, wide.perRow))))
 	case errors.Is(err, fault.Exhausted):
-		return max(minRange, rows/2)
+		return max(least, rows/2)
 	}
 	return 0
 }
@@ -215,8 +224,9 @@ func (r rangeFeatures) bytes(lo, hi int) (n int64) {
 	return n
 }
 
-// gather fetches the features of entity rows [lo, hi). After an error nothing is held.
-func (c *call) gather(ctx context.Context, lo, hi int) (all rangeFeatures, err error) {
+// gather fetches the features of entity rows [lo, hi); least is the number of them that is not made smaller. After an error
+// nothing is held.
+func (c *call) gather(ctx context.Context, lo, hi, least int) (all rangeFeatures, err error) {
 	defer func() {
 		if err != nil {
 			all.release()
@@ -227,7 +237,7 @@ func (c *call) gather(ctx context.Context, lo, hi int) (all rangeFeatures, err e
 	}
 	defer c.memory.release(int64(hi-lo) * sortBytes)
 	limit := c.options.gatherBytes()
-	if hi-lo <= minRange {
+	if hi-lo <= least {
 		limit = math.MaxInt64 // it cannot be fewer rows: the budget alone decides
 	}
 	for _, v := range c.views {
@@ -235,6 +245,7 @@ func (c *call) gather(ctx context.Context, lo, hi int) (all rangeFeatures, err e
 		if err != nil {
 			return all, fmt.Errorf("feature view %q: %w", v.Name, err)
 		}
+		g.null = v.nullBytes()
 		all = append(all, g)
 		limit = max(limit/8, limit-g.bytes.Load())
 	}
@@ -266,28 +277,48 @@ func (c *call) emitPiece(ctx context.Context, piece arrow.Record, all rangeFeatu
 	rows := int(piece.NumRows())
 	perRow := arrowsize.Rows(piece)/int64(rows) + 1
 	step := int(min(maxBatchRows, max(1, batchBytes/perRow)))
+	next := step // what has been narrowed widens by and by
 	for lo := 0; lo < rows; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := min(step, rows-lo)
-		for n > 1 && perRow*int64(n)+all.bytes(first+lo, first+lo+n) > 2*batchBytes {
+		n := min(next, rows-lo)
+		bytes := perRow*int64(n) + all.bytes(first+lo, first+lo+n)
+		for n > 1 && bytes > 2*batchBytes {
 			n /= 2
+			bytes = perRow*int64(n) + all.bytes(first+lo, first+lo+n)
 		}
-		rec, err := c.assemble(piece, all, first, lo, n)
+		next = min(step, 4*n)
+		err := c.emitBatch(ctx, bytes, func() (arrow.Record, error) { return c.assemble(piece, all, first, lo, n) }, yield)
 		if errors.Is(err, errTooLong) && n > 1 {
 			step = n / 2
+			next = step
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		more := yield(rec)
-		rec.Release()
-		if !more {
-			return errStopped
-		}
 		lo += n
+	}
+	return nil
+}
+
+// emitBatch makes a batch and yields it. One of the usual size is nobody's concern, and a row may be larger than any limit but
+// the memory of the call.
+func (c *call) emitBatch(ctx context.Context, bytes int64, assemble func() (arrow.Record, error), yield func(arrow.Record) bool) error {
+	if bytes > 2*batchBytes {
+		if err := c.memory.reserve(ctx, bytes); err != nil {
+			return err
+		}
+		defer c.memory.release(bytes)
+	}
+	rec, err := assemble()
+	if err != nil {
+		return err
+	}
+	defer rec.Release()
+	if !yield(rec) {
+		return errStopped
 	}
 	return nil
 }

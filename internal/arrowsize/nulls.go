@@ -3,8 +3,7 @@ package arrowsize
 import "github.com/apache/arrow/go/v15/arrow"
 
 // NullBits is about what a null of a type takes in an array, in bits. Values of a fixed width take that much whether they are
-// null or not, and so do lists of a fixed length: it is the least that any row takes. It is never so large that multiplying
-// it with a number of rows overflows.
+// null or not, and so do lists of a fixed length: it is the least that any row takes. It is bounded, so that it can be added up.
 func NullBits(t arrow.DataType) int64 {
 	bits := int64(1)
 	switch t := t.(type) {
@@ -35,8 +34,8 @@ func NullBits(t arrow.DataType) int64 {
 // NullBytes is what so many nulls of a type take.
 func NullBytes(t arrow.DataType, rows int64) int64 { return times(NullBits(t), rows) / 8 }
 
-// mostBits is more than there will be memory: 2 PiB.
-const mostBits = 1 << 54
+// mostBits is more than there will be memory, 32 TiB, and little enough to be added up for thousands of columns.
+const mostBits = 1 << 48
 
 func times(bits, n int64) int64 {
 	if n > 0 && bits > mostBits/n {
