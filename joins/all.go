@@ -8,6 +8,8 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/arrowsize"
 )
 
 // All streams every row of a view whose event time is in the window, part after part, columns renamed as asked. Rows
@@ -27,6 +29,8 @@ func All(ctx context.Context, v View, columns []Feature, w Window, share Share, 
 		if opt.Trace != nil {
 			opt.Trace.Plan = append(opt.Trace.Plan, fmt.Sprintf("%s: all of %d of %d parts, columns %v", v.Name, len(parts), len(names), p.reads))
 		}
+		p.memory, p.wide = &holding{budget: opt.Budget}, opt.gatherBytes()/4
+		defer p.memory.close()
 		out := &coalescer{schema: p.schema, yield: func(rec arrow.Record) bool { return yield(rec, nil) }}
 		defer out.drop()
 		if err = p.stream(ctx, parts, opt, out.add); err == nil {
@@ -48,6 +52,8 @@ type pull struct {
 	schema  *arrow.Schema
 	reads   []string // source columns to read: those of columns, then the time if the window asks and it is not there
 	timeAt  int
+	memory  *holding
+	wide    int64 // bytes of a record that is read when its part's turn comes, and reserved
 }
 
 func newPull(view *View, columns []Feature, w Window) (*pull, error) {
@@ -90,11 +96,11 @@ const (
 func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(arrow.Record) (more bool, err error)) error {
 	const ahead = 2 // records of one part that wait to be taken
 	work := newWorkers(ctx)
-	queues := make([]chan arrow.Record, len(parts))
+	queues := make([]*queue, len(parts))
 	begin := func(i int) {
-		queues[i] = make(chan arrow.Record, ahead)
+		queues[i] = &queue{records: make(chan fetched, ahead), turn: make(chan struct{})}
 		work.start(func(ctx context.Context) error {
-			defer close(queues[i])
+			defer close(queues[i].records)
 			return p.part(ctx, parts[i], queues[i])
 		})
 	}
@@ -103,7 +109,9 @@ func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(
 		begin(i)
 	}
 	var stopped error
-	take := func(rec arrow.Record) {
+	take := func(f fetched) {
+		defer p.memory.release(f.bytes)
+		rec := f.record
 		defer rec.Release()
 		if stopped != nil || work.ctx.Err() != nil {
 			return
@@ -120,8 +128,11 @@ func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(
 		}
 	}
 	for i := range parts {
-		for rec := range queues[i] {
-			take(rec)
+		if queues[i].turn != nil {
+			close(queues[i].turn)
+		}
+		for f := range queues[i].records {
+			take(f)
 		}
 		if next := i + threads; next < len(parts) && work.ctx.Err() == nil {
 			begin(next)
@@ -141,18 +152,24 @@ func (p *pull) stream(ctx context.Context, parts []int, opt Options, yield func(
 
 // threads is how many parts are read at once.
 func (p *pull) threads(opt Options) int {
-	one := columnBytes * int64(max(1, len(p.reads)))
+	one := columnBytes*int64(max(1, len(p.reads))) + 4*nullBytes(p.table, p.reads) // of a row, one is read, and copies wait
 	return int(max(1, min(int64(opt.threads()), readAhead*opt.gatherBytes()/one)))
 }
 
-var closed = func() chan arrow.Record {
-	c := make(chan arrow.Record)
-	close(c)
-	return c
+// queue is the records of a part that wait to be taken.
+type queue struct {
+	records chan fetched
+	turn    chan struct{} // closed when they are
+}
+
+var closed = func() *queue {
+	q := &queue{records: make(chan fetched)}
+	close(q.records)
+	return q
 }()
 
 // part reads one part and sends copies of the rows that are wanted.
-func (p *pull) part(ctx context.Context, part int, out chan<- arrow.Record) error {
+func (p *pull) part(ctx context.Context, part int, out *queue) error {
 	sel := Selection{Columns: p.reads, Time: p.time, Start: p.window.Start, End: p.window.End}
 	for rec, err := range p.table.Read(ctx, part, sel) {
 		if err != nil {
@@ -164,20 +181,40 @@ func (p *pull) part(ctx context.Context, part int, out chan<- arrow.Record) erro
 		}
 		for len(rows) > 0 {
 			n := min(len(rows), maxBatchRows)
+			bytes, err := p.hold(ctx, rec, n, out)
+			if err != nil {
+				return err
+			}
 			mine, err := p.copy(rec, rows[:n])
 			if err != nil {
+				p.memory.release(bytes)
 				return err
 			}
 			rows = rows[n:]
 			select {
-			case out <- mine:
+			case out.records <- fetched{mine, bytes}:
 			case <-ctx.Done():
 				mine.Release()
+				p.memory.release(bytes)
 				return ctx.Err()
 			}
 		}
 	}
 	return nil
+}
+
+// hold reserves n rows of a record that are to be copied, if they are many bytes. Those of one part wait for those before:
+// else parts that are read ahead would hold what the one whose turn it is needs.
+func (p *pull) hold(ctx context.Context, rec arrow.Record, n int, out *queue) (bytes int64, err error) {
+	if bytes = arrowsize.Record(rec) / rec.NumRows() * int64(n); bytes <= p.wide {
+		return 0, nil
+	}
+	select {
+	case <-out.turn:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return bytes, p.memory.reserve(ctx, bytes)
 }
 
 // inside lists the rows of a record that are in the window.

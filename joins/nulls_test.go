@@ -212,3 +212,26 @@ func TestLongListsCountThemselves(t *testing.T) {
 		t.Errorf("%d rows of %d", got, rows)
 	}
 }
+
+// Wide rows of parts that are read ahead wait for their turn: what is copied of them is reserved, and is never much.
+func TestWideRowsAreCopiedInTurn(t *testing.T) {
+	for _, c := range []struct {
+		length int32
+		kind   fault.Kind
+	}{{1 << 20, fault.Unknown}, {1 << 23, fault.Exhausted}} {
+		row := int64(c.length) * 8
+		budget := &purse{limit: 48 << 20, over: fault.New(fault.Exhausted, "the purse is empty")}
+		v := newThinTable(arrow.FixedSizeListOf(c.length, arrow.PrimitiveTypes.Int64), slices.Repeat([][]int64{{1}}, 16)...).view()
+		rows, kind := int64(0), fault.Unknown
+		for rec, err := range joins.All(t.Context(), v, v.Features, joins.Window{}, joins.Share{}, joins.Options{Threads: 8, GatherBytes: 32<<20 - 8, Budget: budget}) {
+			if err != nil {
+				kind = fault.KindOf(err)
+				continue
+			}
+			rows += rec.NumRows()
+		}
+		if kind != c.kind || kind == fault.Unknown && (rows != 16 || budget.most < row) || budget.held != 0 {
+			t.Errorf("lists of %d: kind %v, %d rows, %d bytes were held, and are %d", c.length, kind, rows, budget.most, budget.held)
+		}
+	}
+}
