@@ -7,6 +7,9 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/arrowsize"
+	"github.com/flightd/flightd/internal/lent"
 )
 
 // projection makes records of selected columns out of what one file has of them.
@@ -15,6 +18,7 @@ type projection struct {
 	schema   *arrow.Schema
 	fromFile []int // columns to read of the file, each once
 	columns  []projected
+	made     int64 // bits that a row takes in columns of which the file has no values
 }
 
 // projected is one column of a projection.
@@ -36,9 +40,13 @@ func (t *table) project(file int, columns []string) (*projection, error) {
 		column := projected{read: notInFile}
 		if inFile := t.columns[file][at]; inFile == notInFile {
 			column.value = t.folder(at, file)
+			p.makes(arrowsize.NullBits(fields[i].Type) + 8*int64(len(column.value.text)))
 		} else if column.read = slices.Index(p.fromFile, inFile); column.read < 0 {
 			column.read = len(p.fromFile)
 			p.fromFile = append(p.fromFile, inFile)
+		}
+		if column.read != notInFile && t.files[file].footer.Schema().Field(p.fromFile[column.read]).Type.ID() == arrow.NULL {
+			p.makes(arrowsize.NullBits(fields[i].Type))
 		}
 		p.columns = append(p.columns, column)
 	}
@@ -75,9 +83,66 @@ func (p *projection) record(read arrow.Record, rows int64) (arrow.Record, error)
 	return array.NewRecord(p.schema, columns, rows), nil
 }
 
-// pass lends one record to the caller.
-func (p *projection) pass(read arrow.Record, yield func(arrow.Record) bool) (more bool, err error) {
-	rec, err := p.record(read, read.NumRows())
+// makes counts what one more column takes in each row, up to what there will not be memory for.
+func (p *projection) makes(bits int64) {
+	const most = 1 << 44
+	p.made = min(most, p.made+bits)
+}
+
+// What is made up for absent columns comes in records of as many rows as have room in so many bytes, as it would from a file.
+const (
+	madeRows  = 1 << 16
+	madeBytes = 32 << 20
+)
+
+// step is the number of rows of a record.
+func (p *projection) step(ctx context.Context) int64 {
+	bytes := int64(madeBytes)
+	if m, ok := lent.From(ctx); ok {
+		bytes = min(bytes, m.Free/8)
+	}
+	return max(1, min(madeRows, 8*bytes/max(1, p.made)))
+}
+
+// hold reserves what is made up for some rows, as far as it is more than a reader has. A row can be as large as it likes.
+func (p *projection) hold(ctx context.Context, rows int64) (release func(), err error) {
+	m, ok := lent.From(ctx)
+	more := p.made/8*rows - m.Free
+	if !ok || more <= 0 {
+		return func() {}, nil
+	}
+	if err := m.Budget.Reserve(ctx, more); err != nil {
+		return nil, fmt.Errorf("%q: columns that other files have: %w", p.path, err)
+	}
+	return func() { m.Budget.Release(more) }, nil
+}
+
+// pass lends records of a record of the file, nil if there is none, to the caller: one, or several if rows are wide.
+func (p *projection) pass(ctx context.Context, read arrow.Record, rows int64, yield func(arrow.Record) bool) (more bool, err error) {
+	step := p.step(ctx)
+	for lo := int64(0); lo < rows; lo += step {
+		if more, err = p.passOne(ctx, read, lo, min(rows, lo+step), yield); !more || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// passOne lends one record, of rows lo <= row < hi.
+func (p *projection) passOne(ctx context.Context, read arrow.Record, lo, hi int64, yield func(arrow.Record) bool) (more bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	release, err := p.hold(ctx, hi-lo)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	if read != nil {
+		read = read.NewSlice(lo, hi)
+		defer read.Release()
+	}
+	rec, err := p.record(read, hi-lo)
 	if err != nil {
 		return false, err
 	}
@@ -85,26 +150,12 @@ func (p *projection) pass(read arrow.Record, yield func(arrow.Record) bool) (mor
 	return yield(rec), nil
 }
 
-// constantRows is the size of records that are not read from a file.
-const constantRows = 1 << 16
-
-// constants lends records of columns of which the file has none.
-func (p *projection) constants(ctx context.Context, rows int64, yield func(arrow.Record) bool) error {
-	for rows > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := min(rows, constantRows)
-		rec, err := p.record(nil, n)
-		if err != nil {
-			return err
-		}
-		more := yield(rec)
-		rec.Release()
-		if !more {
-			return nil
-		}
-		rows -= n
+// only makes a record, which is the caller's to account for.
+func (p *projection) only(ctx context.Context, read arrow.Record, rows int64) (arrow.Record, error) {
+	release, err := p.hold(ctx, rows)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	defer release()
+	return p.record(read, rows)
 }

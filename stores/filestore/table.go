@@ -104,7 +104,8 @@ func (t *table) read(ctx context.Context, index int, columns []string, yield fun
 	}
 	f := t.files[p.file]
 	if len(out.fromFile) == 0 { // all from folders or nowhere: there is nothing to read
-		return out.constants(ctx, p.rows, yield)
+		_, err := out.pass(ctx, nil, p.rows, yield)
+		return err
 	}
 	if err := f.pin(); err != nil {
 		return err
@@ -114,7 +115,7 @@ func (t *table) read(ctx context.Context, index int, columns []string, yield fun
 		if err != nil {
 			return f.explain(err)
 		}
-		more, err := out.pass(rec, yield)
+		more, err := out.pass(ctx, rec, rec.NumRows(), yield)
 		if err != nil || !more {
 			return err
 		}
@@ -130,7 +131,7 @@ func (t *table) Gather(ctx context.Context, index int, rows []int64, columns []s
 		return nil, err
 	}
 	if len(out.fromFile) == 0 {
-		return out.record(nil, int64(len(rows)))
+		return out.only(ctx, nil, int64(len(rows)))
 	}
 	f := t.files[p.file]
 	if err := f.pin(); err != nil {
@@ -142,7 +143,7 @@ func (t *table) Gather(ctx context.Context, index int, rows []int64, columns []s
 		return nil, f.explain(err)
 	}
 	defer rec.Release()
-	return out.record(rec, rec.NumRows())
+	return out.only(ctx, rec, rec.NumRows())
 }
 
 // Bytes implements joins.Weigher: as they are compressed in the file.
