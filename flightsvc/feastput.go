@@ -46,7 +46,9 @@ func (s *Server) feastPut(ctx context.Context, f *tickets.Feast, command []byte,
 }
 
 // feastWriting is what Feast's clients expect of a write: columns under either name, and its casts.
-var feastWriting = stores.WriteOptions{MixedNames: true, RoundFloats: true}
+func feastWriting(c *call) stores.WriteOptions {
+	return stores.WriteOptions{MixedNames: true, RoundFloats: true, Budget: c.memory}
+}
 
 func (s *Server) feastWrite(ctx context.Context, f *tickets.Feast, up *incoming) error {
 	c := callOf(ctx)
@@ -59,7 +61,7 @@ func (s *Server) feastWrite(ctx context.Context, f *tickets.Feast, up *incoming)
 	if err != nil {
 		return err
 	}
-	written, err := stores.WriteView(ctx, view, f.CommandID, *rows, feastWriting)
+	written, err := stores.WriteView(ctx, view, f.CommandID, *rows, feastWriting(c))
 	c.rows = written.Rows
 	return err
 }
@@ -74,7 +76,7 @@ func (s *Server) feastLog(ctx context.Context, f *tickets.FeastLog, up *incoming
 	if err != nil {
 		return err
 	}
-	written, err := stores.WriteLog(ctx, log.Service, *rows, feastWriting)
+	written, err := stores.WriteLog(ctx, log.Service, *rows, feastWriting(c))
 	c.rows = written.Rows
 	return err
 }

@@ -259,7 +259,7 @@ func writer(c *call, catalog *stores.Catalog, t *tickets.Ticket) (func(context.C
 			return nil, err
 		}
 		return func(ctx context.Context, rows stores.Rows) (stores.Written, error) {
-			return stores.WriteLog(ctx, service, rows, stores.WriteOptions{})
+			return stores.WriteLog(ctx, service, rows, stores.WriteOptions{Budget: c.memory})
 		}, nil
 	}
 	view, err := catalog.View(t.Write.View)
@@ -268,6 +268,6 @@ func writer(c *call, catalog *stores.Catalog, t *tickets.Ticket) (func(context.C
 	}
 	c.views = []string{view.Name}
 	return func(ctx context.Context, rows stores.Rows) (stores.Written, error) {
-		return stores.WriteView(ctx, view, t.Write.RequestID, rows, stores.WriteOptions{})
+		return stores.WriteView(ctx, view, t.Write.RequestID, rows, stores.WriteOptions{Budget: c.memory})
 	}, nil
 }

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"context"
 	"errors"
 	"iter"
 	"regexp"
@@ -169,11 +170,11 @@ func (f *fitting) castable(sent *arrow.Schema) error {
 }
 
 // rows are the client's rows as rows of the source.
-func (f *fitting) rows(sent Rows) Rows {
-	return Rows{Schema: f.schema, Len: sent.Len, Records: f.records(sent)}
+func (f *fitting) rows(ctx context.Context, sent Rows) Rows {
+	return Rows{Schema: f.schema, Len: sent.Len, Records: f.records(ctx, sent)}
 }
 
-func (f *fitting) records(sent Rows) iter.Seq2[arrow.Record, error] {
+func (f *fitting) records(ctx context.Context, sent Rows) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		var before int64
 		for rec, err := range sent.Records {
@@ -181,7 +182,7 @@ func (f *fitting) records(sent Rows) iter.Seq2[arrow.Record, error] {
 				yield(nil, err)
 				return
 			}
-			if !f.pieces(rec, before, yield) {
+			if !f.pieces(ctx, rec, before, yield) {
 				return
 			}
 			before += rec.NumRows()
@@ -197,7 +198,7 @@ const (
 )
 
 // pieces makes the rows of one record. It returns false when there is no more to do.
-func (f *fitting) pieces(rec arrow.Record, before int64, yield func(arrow.Record, error) bool) bool {
+func (f *fitting) pieces(ctx context.Context, rec arrow.Record, before int64, yield func(arrow.Record, error) bool) bool {
 	most := int64(pieceRows)
 	if !f.casts(rec) {
 		most = rec.NumRows()
@@ -210,20 +211,34 @@ func (f *fitting) pieces(rec arrow.Record, before int64, yield func(arrow.Record
 			n /= 2
 			piece = rec.NewSlice(lo, lo+n)
 		}
-		made, err := f.record(piece, before+lo)
+		more, err := f.piece(ctx, piece, before+lo, yield)
 		piece.Release()
 		if err != nil {
 			yield(nil, err)
-			return false
 		}
-		more := yield(made, nil)
-		made.Release()
-		if !more {
+		if err != nil || !more {
 			return false
 		}
 		lo += n
 	}
 	return true
+}
+
+// piece makes the rows of a piece; those before come to before. A single row that takes more than a piece should is reserved,
+// and as much again, for what is built moves when it grows.
+func (f *fitting) piece(ctx context.Context, piece arrow.Record, before int64, yield func(arrow.Record, error) bool) (more bool, err error) {
+	if bytes := 2 * f.bytes(piece); bytes > 2*pieceBytes && f.options.Budget != nil {
+		if err := f.options.Budget.Reserve(ctx, bytes); err != nil {
+			return false, err
+		}
+		defer f.options.Budget.Release(bytes)
+	}
+	made, err := f.record(piece, before)
+	if err != nil {
+		return false, err
+	}
+	defer made.Release()
+	return yield(made, nil), nil
 }
 
 // casts reports whether a column of a record has another type than it is to have.
@@ -240,7 +255,7 @@ func (f *fitting) casts(rec arrow.Record) bool {
 func (f *fitting) bytes(rec arrow.Record) (n int64) {
 	for i, at := range f.from {
 		if col := rec.Column(at); !arrow.TypeEqual(col.DataType(), f.schema.Field(i).Type) {
-			n += cast.Bytes(col)
+			n += cast.Bytes(col, f.schema.Field(i).Type)
 		}
 	}
 	return n

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/joins"
 )
 
 // Write appends rows to a source of a store, all of them or none. A store that cannot write answers with
@@ -42,10 +43,12 @@ func writeSchema(ctx context.Context, s OfflineStore, dst DataSource) (*arrow.Sc
 	return w.Schema(ctx, dst)
 }
 
-// WriteOptions are liberties that the protocol of a caller grants. The zero value is the strict form (semantics P80).
+// WriteOptions are liberties that the protocol of a caller grants, and the memory of the call. The zero value is the strict form (semantics P80).
 type WriteOptions struct {
 	MixedNames  bool // each column may come under its source's name or under the view's
 	RoundFloats bool // a float64 may become the nearest float32
+
+	Budget joins.Budget // for rows that take much more in the source's types than they did as they came; nil: unlimited
 
 	derived []string // columns that are left out if the source has none of that name
 }
@@ -80,7 +83,7 @@ func writeView(ctx context.Context, v *FeatureView, id string, rows Rows, opt Wr
 	if id == "" {
 		id = rand.Text()
 	}
-	return Write(ctx, v.Store, v.Source, id, f.rows(rows))
+	return Write(ctx, v.Store, v.Source, id, f.rows(ctx, rows))
 }
 
 // WriteLog appends logged features of a service to where they go. The first write decides the columns; later ones come in any
@@ -114,7 +117,7 @@ func writeLog(ctx context.Context, s *FeatureService, rows Rows, opt WriteOption
 	if err != nil {
 		return Written{}, err
 	}
-	return Write(ctx, s.Log.Store, dst, "", f.rows(rows))
+	return Write(ctx, s.Log.Store, dst, "", f.rows(ctx, rows))
 }
 
 // Replace makes rows all that a source of a store has; a source that has something already is fs.ErrExist unless overwrite

@@ -62,38 +62,44 @@ func Array(a arrow.Array, to arrow.DataType, opt Options) (arrow.Array, error) {
 	return b.NewArray(), nil
 }
 
-// Bytes is about how many bytes of values an array has for a builder that knows no dictionaries: one entry counts as often
-// as there are rows with it.
-func Bytes(a arrow.Array) int64 {
+// Bytes is about how many bytes an array takes in another type, to which it can be cast: of a dictionary one entry counts as
+// often as there are rows with it, and a null as what it takes there.
+func Bytes(a arrow.Array, to arrow.DataType) int64 {
+	return max(valueBytes(a, to), arrowsize.NullBytes(to, int64(a.Len())))
+}
+
+func valueBytes(a arrow.Array, to arrow.DataType) (n int64) {
 	switch a := a.(type) {
 	case array.ExtensionArray:
-		return Bytes(a.Storage())
+		return valueBytes(a.Storage(), to)
 	case *array.Dictionary:
-		entries := a.Dictionary()
-		text, ok := entries.(array.BinaryLike)
-		if !ok {
-			return int64(a.Len()) * (arrowsize.Array(entries)/max(1, int64(entries.Len())) + 1)
-		}
-		var n int64
+		of := arrowsize.Span(a.Dictionary())
 		for i := range a.Len() {
 			if a.IsValid(i) {
-				n += int64(text.ValueLen(a.GetValueIndex(i)))
+				entry := int64(a.GetValueIndex(i))
+				n += of(entry, entry+1)
 			}
 		}
 		return n
 	case *array.Struct:
-		var n int64
+		to, ok := to.(*arrow.StructType)
 		for i := range a.NumField() {
-			n += Bytes(a.Field(i))
+			if !ok {
+				break
+			}
+			if f, ok := to.FieldByName(a.DataType().(*arrow.StructType).Field(i).Name); ok {
+				n += Bytes(a.Field(i), f.Type)
+			}
 		}
 		return n
 	}
-	if values, of := bounds(a); values != nil && a.Len() > 0 {
+	values, of := bounds(a)
+	if inner, ok := to.(arrow.ListLikeType); ok && values != nil && a.Len() > 0 {
 		lo, _ := of(0)
 		_, hi := of(a.Len() - 1)
-		inner := array.NewSlice(values, int64(lo), int64(hi))
-		defer inner.Release()
-		return Bytes(inner)
+		elements := array.NewSlice(values, int64(lo), int64(hi))
+		defer elements.Release()
+		return Bytes(elements, inner.Elem()) + arrowsize.NullBytes(to, int64(a.Len()))
 	}
 	return arrowsize.Array(a)
 }
