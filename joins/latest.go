@@ -79,6 +79,10 @@ func (l *latest) prepare(columns []Feature, w Window) error {
 	return nil
 }
 
+// latestWaiting is how many rows of a thread wait at most. Tables of keys grow while they are met, so each turn of a partition
+// costs more than in a join, and more rows at a time pay.
+const latestWaiting = 2 << 20
+
 // maxPartitions is how many partitions there are at most: how many distinct keys will come is not known.
 const maxPartitions = 256
 
@@ -131,7 +135,7 @@ func (l *latest) stream(ctx context.Context, opt Options, r *reading, parts []in
 	threads := max(1, min(opt.threads(), len(parts)))
 	blocks := leastBlocks
 	if r.parts > 1 {
-		blocks = 2*r.parts + min(waitingRows, rowsOf(l.view.Table, parts)/threads)/blockRows
+		blocks = 2*r.parts + min(latestWaiting, rowsOf(l.view.Table, parts)/threads)/blockRows
 	}
 	reserved := int64(threads) * int64(blocks) * r.blockBytes()
 	if err := l.memory.reserve(ctx, reserved); err != nil {

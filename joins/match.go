@@ -90,9 +90,9 @@ func markNulls(a arrow.Array, state []uint8) {
 	}
 }
 
-// Feature rows of one thread that wait for their partition's turn. Fewer cost time, more bring nothing.
+// Feature rows of one thread that wait for their partition's turn. More of them bring the join nothing but memory.
 const (
-	waitingRows = 2 << 20
+	waitingRows = 512 << 10
 	leastBlocks = 4
 )
 
