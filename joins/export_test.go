@@ -1,8 +1,9 @@
 package joins
 
-// Partition makes even small indexes have partitions, as small as possible, until undo is called.
+// Partition makes even small indexes have partitions, as small as possible, and has even small parts read by several
+// threads, until undo is called.
 func Partition() (undo func()) {
 	before := partitioning
-	partitioning.whole, partitioning.part, partitioning.region, partitioning.rows = 0, 1, 4, 4
+	partitioning.whole, partitioning.part, partitioning.region, partitioning.rows, partitioning.stretch = 0, 1, 4, 4, 3
 	return func() { partitioning = before }
 }

@@ -51,12 +51,15 @@ const (
 	indexBytes = 8 + 4 + 4 + 4 + 8 + 1
 )
 
-// partitioning says when an index is cut into partitions, and how small. Tests change it.
-var partitioning = struct{ whole, part, region, rows int }{
+// partitioning says when an index is cut into partitions, and how small, and likewise the parts of a table. Tests change it.
+var partitioning = struct{ whole, part, region, rows, stretch int }{
 	whole:  2 << 20,   // bytes of an index that is cached well enough as it is
 	part:   320 << 10, // bytes of a partition: it has to fit a core's cache beside what streams through
 	region: 256,       // least buckets of a partition: hashes spread evenly over these
 	rows:   16 << 10,  // least rows of a partition, where the number of keys is not known before
+
+	// Least rows for which it pays to begin in the middle of a part. Pages of Parquet files end often at its multiples.
+	stretch: 128 << 10,
 }
 
 // entityTimes is the event time of every entity row.

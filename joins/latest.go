@@ -132,7 +132,7 @@ func (l *latest) match(ctx context.Context, opt Options) error {
 }
 
 func (l *latest) stream(ctx context.Context, opt Options, r *reading, parts []int, sel Selection) (int64, error) {
-	threads := max(1, min(opt.threads(), len(parts)))
+	threads := max(1, min(opt.threads(), len(stretches(l.view.Table, parts, opt.threads()))))
 	blocks := leastBlocks
 	if r.parts > 1 {
 		blocks = 2*r.parts + min(latestWaiting, rowsOf(l.view.Table, parts)/threads)/blockRows

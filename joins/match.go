@@ -105,7 +105,7 @@ type matching struct {
 
 // planMatching decides on threads and blocks, and reserves their memory; a short budget means fewer blocks.
 func (c *call) planMatching(ctx context.Context, v *boundView, parts []int, threads int) (m matching, reserved int64, err error) {
-	m = matching{threads: max(1, min(threads, len(parts))), blocks: leastBlocks, shared: v.index.parts > 1}
+	m = matching{threads: max(1, min(threads, len(stretches(v.Table, parts, threads)))), blocks: leastBlocks, shared: v.index.parts > 1}
 	if m.shared {
 		m.blocks = 2*v.index.parts + min(waitingRows, rowsOf(v.Table, parts)/m.threads)/blockRows
 	}

@@ -101,10 +101,14 @@ func (t *partsTable) project(part int, columns []string) arrow.Record {
 }
 
 func (t *partsTable) Read(ctx context.Context, part int, sel joins.Selection) iter.Seq2[arrow.Record, error] {
+	return t.rows(ctx, part, 0, t.parts[part].NumRows(), sel)
+}
+
+func (t *partsTable) rows(ctx context.Context, part int, first, end int64, sel joins.Selection) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		t.reads.Add(1)
 		all := t.project(part, sel.Columns)
-		for lo := int64(0); lo < all.NumRows(); lo += t.batch {
+		for lo := first; lo < end; lo += t.batch {
 			err := ctx.Err()
 			if err == nil && t.fail != nil {
 				err = t.fail(part, lo)
@@ -113,7 +117,7 @@ func (t *partsTable) Read(ctx context.Context, part int, sel joins.Selection) it
 				yield(nil, err)
 				return
 			}
-			lent := t.copy(all, lo, min(lo+t.batch, all.NumRows()))
+			lent := t.copy(all, lo, min(lo+t.batch, end))
 			more := yield(lent, nil)
 			scribble(lent)
 			if !more {
@@ -138,6 +142,13 @@ func scribble(rec arrow.Record) {
 
 // gatherTable is a partsTable that can be asked for rows by position.
 type gatherTable struct{ *partsTable }
+
+func (t gatherTable) ReadRows(ctx context.Context, part int, lo, hi int64, sel joins.Selection) iter.Seq2[arrow.Record, error] {
+	if lo < 0 || lo >= hi || hi > t.parts[part].NumRows() {
+		panic(fmt.Sprintf("rows %d to %d of a part of %d", lo, hi, t.parts[part].NumRows()))
+	}
+	return t.rows(ctx, part, lo, hi, sel)
+}
 
 func (t gatherTable) Gather(ctx context.Context, part int, rows []int64, columns []string) (arrow.Record, error) {
 	if err := ctx.Err(); err != nil {

@@ -2,6 +2,7 @@ package joins
 
 import (
 	"context"
+	"iter"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -129,8 +130,21 @@ func (s *stream) take() *block {
 
 // part streams the rows of one part.
 func (s *stream) part(ctx context.Context, part int, sel Selection, after func(arrow.Record, int64) error) error {
-	var first int64
-	for rec, err := range s.table.Read(ctx, part, sel) {
+	return s.records(ctx, s.table.Read(ctx, part, sel), At(part, 0), after)
+}
+
+// stretch streams the rows of a stretch.
+func (s *stream) stretch(ctx context.Context, p stretch, sel Selection) error {
+	if p.whole {
+		return s.part(ctx, p.part, sel, nil)
+	}
+	return s.records(ctx, s.table.(Slicer).ReadRows(ctx, p.part, p.lo, p.hi, sel), At(p.part, p.lo), nil)
+}
+
+// records streams rows that follow each other in a part.
+func (s *stream) records(ctx context.Context, records iter.Seq2[arrow.Record, error], from Position, after func(arrow.Record, int64) error) error {
+	part, first := from.Part(), from.Row()
+	for rec, err := range records {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -308,9 +322,37 @@ func (s *stream) flush() error {
 	return nil
 }
 
+// stretch is what one thread reads at a time: a part, or rows of it.
+type stretch struct {
+	part   int
+	whole  bool
+	lo, hi int64
+}
+
+// stretches cuts large parts so that several threads end at about the same time.
+func stretches(table Table, parts []int, threads int) []stretch {
+	all := table.Parts()
+	_, can := table.(Slicer)
+	const shares = 4 // of each thread
+	least := int64(partitioning.stretch)
+	step := max(least, int64(rowsOf(table, parts)/(shares*max(1, threads)))/least*least)
+	var cut []stretch
+	for _, i := range parts {
+		if !can || threads < 2 || all[i].Rows <= step { // fewer than none: the part does not know how many
+			cut = append(cut, stretch{part: i, whole: true})
+			continue
+		}
+		for lo := int64(0); lo < all[i].Rows; lo += step {
+			cut = append(cut, stretch{part: i, lo: lo, hi: min(lo+step, all[i].Rows)})
+		}
+	}
+	return cut
+}
+
 // streamAll streams parts of the table on several threads, each with so many blocks, and returns how many rows they had.
 func (r *reading) streamAll(ctx context.Context, threads, blocks int, parts []int, sel Selection, sinks func(thread int) sink) (int64, error) {
 	var next, seen atomic.Int64
+	todo := stretches(r.table, parts, threads)
 	work := newWorkers(ctx)
 	for t := range threads {
 		own := *r
@@ -320,10 +362,10 @@ func (r *reading) streamAll(ctx context.Context, threads, blocks int, parts []in
 			defer func() { seen.Add(s.seen) }()
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= len(parts) {
+				if i >= len(todo) {
 					return s.flush()
 				}
-				if err := s.part(ctx, parts[i], sel, nil); err != nil {
+				if err := s.stretch(ctx, todo[i], sel); err != nil {
 					return err
 				}
 			}

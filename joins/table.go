@@ -33,6 +33,14 @@ type Gatherer interface {
 	Gather(ctx context.Context, part int, rows []int64, columns []string) (arrow.Record, error)
 }
 
+// Slicer is a Table that can begin in the middle of a part without reading all that is before. Large parts are then read by
+// several threads.
+type Slicer interface {
+	Table
+	// ReadRows is Read of the rows lo <= row < hi of a part, which are there and more than none.
+	ReadRows(ctx context.Context, part int, lo, hi int64, sel Selection) iter.Seq2[arrow.Record, error]
+}
+
 // Ranger is a Table that knows the range of a column's values in a part without reading it.
 type Ranger interface {
 	Table
@@ -57,7 +65,7 @@ type Part struct {
 type Selection struct {
 	Columns []string
 	// Start and End are a hint: the caller has no use for rows whose column Time is before Start, after End, or null.
-	// Zero times are no bound. A Gatherer ignores the hint, for its rows are numbered.
+	// Zero times are no bound. A Gatherer ignores the hint, and so does a Slicer, for their rows are numbered.
 	Time       string
 	Start, End time.Time
 }

@@ -2,6 +2,7 @@ package parquetio_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -116,6 +117,30 @@ func readColumns(t *testing.T, f *parquetio.File, want []arrow.Array, columns []
 			}
 			at += rec.NumRows()
 		}
+	}
+	first := int64(0)
+	for rg := range f.RowGroups() {
+		n := f.RowGroupRows(rg)
+		for _, cut := range [][2]int64{{0, n / 2}, {1, n}, {n / 3, n - n/3}, {n - 1, n}} {
+			if cut[0] >= cut[1] || cut[0] < 0 {
+				continue
+			}
+			row := cut[0]
+			for rec, err := range f.ReadRows(t.Context(), rg, row, cut[1], columns) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, c := range columns {
+					same(t, fmt.Sprintf("%s from row %d", f.Schema().Field(c).Name, cut[0]), rec.Column(i),
+						array.NewSlice(want[c], first+row, first+row+rec.NumRows()))
+				}
+				row += rec.NumRows()
+			}
+			if row != cut[1] {
+				t.Errorf("columns %v: rows from %d to %d end at %d", columns, cut[0], cut[1], row)
+			}
+		}
+		first += n
 	}
 	if at != f.NumRows() || len(columns) > 0 && at != int64(want[columns[0]].Len()) {
 		t.Errorf("columns %v: %d rows of %d", columns, at, f.NumRows())

@@ -229,6 +229,15 @@ func (l *leafReader) find(row int64) error {
 	}
 }
 
+// goTo makes a row the one that is read next.
+func (l *leafReader) goTo(row int64) error {
+	if err := l.find(row); err != nil {
+		return err
+	}
+	l.next = int(row - l.first)
+	return nil
+}
+
 // jump goes to the page with a row, or stays at a row before it, and returns the first row of where it went.
 func (l *leafReader) jump(row, at int64) (int64, error) {
 	i := sort.Search(len(l.places), func(i int) bool { return l.places[i].FirstRowIndex > row }) - 1

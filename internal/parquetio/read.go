@@ -23,6 +23,11 @@ const (
 
 // Read streams columns of a row group in row order. A record is lent until the next step: its buffers are used again.
 func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.Record, error] {
+	return f.ReadRows(ctx, rg, 0, f.RowGroupRows(rg), columns)
+}
+
+// ReadRows is Read of the rows lo <= row < hi, which are there and more than none. Pages of flat columns that are before them are not decompressed.
+func (f *File) ReadRows(ctx context.Context, rg int, lo, hi int64, columns []int) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		r, err := f.open(ctx, rg, columns, aheadInSequence)
 		if err != nil {
@@ -30,8 +35,14 @@ func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.
 			return
 		}
 		defer r.close()
+		if lo > 0 {
+			if err := r.skip(ctx, lo); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
 		step := f.step(rg, columns, r.batch)
-		for left := f.RowGroupRows(rg); left > 0; {
+		for left := hi - lo; left > 0; {
 			if err := ctx.Err(); err != nil {
 				yield(nil, err)
 				return
@@ -47,6 +58,9 @@ func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.
 			if !more {
 				return
 			}
+		}
+		if hi < f.RowGroupRows(rg) {
+			return
 		}
 		if err := r.atEnd(); err != nil {
 			yield(nil, err)
@@ -228,6 +242,37 @@ func (r *reader) next(n int) (arrow.Record, error) {
 		}
 	}()
 	return array.NewRecord(r.schema, arrays, int64(n)), nil
+}
+
+// skip passes over the first n rows of every column, of which there are more.
+func (r *reader) skip(ctx context.Context, n int64) error {
+	for _, c := range r.columns {
+		if err := r.file.guard(r.rg, c.node.name, func() error { return c.skip(ctx, n) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *columnReader) skip(ctx context.Context, n int64) error {
+	if c.nested == nil {
+		if err := c.leaf.locate(); err != nil {
+			return err
+		}
+		return c.leaf.goTo(n)
+	}
+	for n > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rows, err := c.nested.read(int(min(n, batchRows)), c.enough)
+		if err != nil {
+			return err
+		}
+		n -= int64(rows.Len())
+		rows.Release()
+	}
+	return nil
 }
 
 // take removes n rows from those that are ready.

@@ -21,7 +21,7 @@ type openFile struct {
 }
 
 // table is one listing of a source: its files in the order of semantics P12, cut into row groups.
-// It implements joins.Gatherer and joins.Ranger.
+// It implements joins.Gatherer, joins.Slicer and joins.Ranger.
 type table struct {
 	*layout
 	files []openFile
@@ -89,14 +89,23 @@ func (t *table) Parts() []joins.Part {
 // Read implements joins.Table.
 func (t *table) Read(ctx context.Context, index int, sel joins.Selection) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		if err := t.read(ctx, index, sel.Columns, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
+		if err := t.read(ctx, index, 0, t.parts[index].rows, sel.Columns, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
-// read passes on the records of a part until the caller has enough.
-func (t *table) read(ctx context.Context, index int, columns []string, yield func(arrow.Record) bool) error {
+// ReadRows implements joins.Slicer.
+func (t *table) ReadRows(ctx context.Context, index int, lo, hi int64, sel joins.Selection) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		if err := t.read(ctx, index, lo, hi, sel.Columns, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// read passes on the records of some rows of a part until the caller has enough.
+func (t *table) read(ctx context.Context, index int, lo, hi int64, columns []string, yield func(arrow.Record) bool) error {
 	p := t.parts[index]
 	out, err := t.project(p.file, columns)
 	if err != nil {
@@ -104,14 +113,14 @@ func (t *table) read(ctx context.Context, index int, columns []string, yield fun
 	}
 	f := t.files[p.file]
 	if len(out.fromFile) == 0 { // all from folders or nowhere: there is nothing to read
-		_, err := out.pass(ctx, nil, p.rows, yield)
+		_, err := out.pass(ctx, nil, hi-lo, yield)
 		return err
 	}
 	if err := f.pin(); err != nil {
 		return err
 	}
 	defer f.unpin()
-	for rec, err := range f.footer.Read(ctx, p.rowGroup, out.fromFile) {
+	for rec, err := range f.footer.ReadRows(ctx, p.rowGroup, lo, hi, out.fromFile) {
 		if err != nil {
 			return f.explain(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/flightd/flightd/joins"
 )
 
-// table is one state of a table. Nothing in it changes once it is made; it implements joins.Gatherer.
+// table is one state of a table. Nothing in it changes once it is made; it implements joins.Gatherer and joins.Slicer.
 type table struct {
 	name    string
 	schema  *arrow.Schema
@@ -77,6 +77,21 @@ func (t *table) Read(ctx context.Context, part int, sel joins.Selection) iter.Se
 		out := array.NewRecord(schema, columns, rec.NumRows())
 		defer out.Release()
 		yield(out, nil)
+	}
+}
+
+// ReadRows implements joins.Slicer.
+func (t *table) ReadRows(ctx context.Context, part int, lo, hi int64, sel joins.Selection) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		for rec, err := range t.Read(ctx, part, sel) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			rows := rec.NewSlice(lo, hi) // a part is one record
+			defer rows.Release()
+			yield(rows, nil)
+		}
 	}
 }
 

@@ -124,6 +124,13 @@ type brokenTable struct {
 	bounds  *[2]int64
 }
 
+// brokenRows begins a row too early, where there is one.
+type brokenRows struct{ brokenTable }
+
+func (b brokenRows) ReadRows(ctx context.Context, part int, lo, hi int64, sel stores.Selection) records {
+	return b.Gatherer.(joins.Slicer).ReadRows(ctx, part, max(0, lo-1), hi, sel)
+}
+
 type gatherFunc func(context.Context, []int64, []string) (arrow.Record, error)
 
 func (b brokenTable) Parts() []joins.Part {

@@ -17,6 +17,7 @@ import (
 var gatherChecks = []check{
 	{"gather", "Gather returns the rows of a part by number, in order.", needsGather, checkGather},
 	{"gather cancel", "Gather fails when its context has ended.", needsGather, checkGatherCancel},
+	{"rows", "ReadRows returns the rows between two numbers, in order.", needsSlice, checkRows},
 	{"bounds", "Bounds on a column hold for every value of the part.", needsRange, checkBounds},
 }
 
@@ -69,6 +70,39 @@ func gathers(t *testing.T, h Harness, fixture Table) error {
 			}
 			if err := (Harness{}).same(have, want); err != nil {
 				return fmt.Errorf("part %d, rows %v: %w", part, rows, err)
+			}
+		}
+	}
+	return nil
+}
+
+func checkRows(t *testing.T, h Harness) error {
+	for _, fixture := range h.fixtures(columnTable(matrix)) {
+		s, table, err := h.openTable(t, fixture)
+		if err != nil {
+			return err
+		}
+		columns := s.table.names()
+		slices.Reverse(columns)
+		sel, fields := stores.Selection{Columns: columns}, s.fields(columns...)
+		for part := range table.Parts() {
+			all, err := read(table.Read(t.Context(), part, sel), fields)
+			if err != nil {
+				return err
+			}
+			n := int64(len(all))
+			for _, cut := range [][2]int64{{0, n}, {0, 1}, {n - 1, n}, {1, n}, {n / 3, n - n/3}, {n / 2, n/2 + 1}} {
+				lo, hi := cut[0], cut[1]
+				if lo >= hi {
+					continue
+				}
+				have, err := read(table.(joins.Slicer).ReadRows(t.Context(), part, lo, hi, sel), fields)
+				if err == nil {
+					err = (Harness{}).same(have, all[lo:hi])
+				}
+				if err != nil {
+					return fmt.Errorf("part %d, rows %d to %d: %w", part, lo, hi, err)
+				}
 			}
 		}
 	}
