@@ -51,7 +51,7 @@ func (b *best) match(part int, blocks []*block) error {
 	if b.view.index.parts > 1 && len(blocks) > 2 {
 		b.warm(part)
 	}
-	plain := b.view.index.keys.form <= packed && b.created == nil && b.seen == nil && !b.keep
+	plain := b.view.index.keys.form <= packed && b.view.created == nil && b.seen == nil && !b.keep
 	for _, rows := range blocks {
 		if plain {
 			b.plain(rows)
@@ -78,7 +78,7 @@ func (b *best) warm(part int) (sum uint64) {
 	return sum
 }
 
-// plain is for keys that are their hash, without created times and without questions about what has been seen.
+// plain is for keys that are their hash, without questions about what has been seen or was known when.
 func (b *best) plain(rows *block) {
 	x := b.view.index
 	table, shift, mask := x.table, x.shift&63, uint64(x.region-1)
@@ -98,7 +98,17 @@ func (b *best) plain(rows *block) {
 		if slot == g.start+g.n {
 			continue
 		}
-		if t > b.time[slot] || t == b.time[slot] && rows.tag[i] > b.tag[slot] {
+		if t < b.time[slot] {
+			continue
+		}
+		if b.created != nil {
+			c, now := candidate{time: t, created: rows.created[i], tag: rows.tag[i]}, b.at(slot)
+			if c.beats(&now) {
+				b.set(slot, &c)
+			}
+			continue
+		}
+		if t > b.time[slot] || rows.tag[i] > b.tag[slot] {
 			b.time[slot], b.tag[slot] = t, rows.tag[i]
 		}
 	}

@@ -185,9 +185,6 @@ func (s *stream) add(rec arrow.Record, first Position) error {
 	if !s.timeless {
 		markNulls(timeColumn, s.tuples.state)
 	}
-	if s.created < 0 && s.keys.form <= packed && (!s.timeless || timeColumn.NullN() == 0) {
-		return s.scatter(times, first)
-	}
 	var created []int64
 	var createdColumn arrow.Array
 	if s.created >= 0 {
@@ -195,6 +192,9 @@ func (s *stream) add(rec arrow.Record, first Position) error {
 		if created, err = s.instants(1, createdColumn); err != nil {
 			return err
 		}
+	}
+	if s.keys.form <= packed && (!s.timeless || timeColumn.NullN() == 0) && (created == nil || createdColumn.NullN() == 0) {
+		return s.scatter(times, created, first)
 	}
 	return s.scatterWhole(times, created, timeColumn, createdColumn, first)
 }
@@ -211,12 +211,16 @@ func (s *stream) instants(scratch int, a arrow.Array) ([]int64, error) {
 // partition is how a hash is shifted to the right for its partition, of which mask keeps the bits.
 func (r *reading) partition() (shift uint, mask uint64) { return partitionOf(r.parts) }
 
-// scatter adds rows whose hash is their key and which have an event time and no created time.
-func (s *stream) scatter(times []int64, first Position) error {
+// scatter adds rows whose hash is their key and which have an event time and, if the view has them, a created time.
+func (s *stream) scatter(times, created []int64, first Position) error {
 	state, hashes := s.tuples.state, s.tuples.hash
 	times, hashes = times[:len(state)], hashes[:len(state)]
 	early, late := s.early, s.late
 	shift, mask := s.partition()
+	has := uint64(hasTime)
+	if created != nil {
+		has |= hasCreated
+	}
 	for i, st := range state {
 		t, hash := times[i], hashes[i]
 		if st != usable || t > late || t < early || s.asked.bits != nil && !s.asked.may(hash) {
@@ -225,7 +229,10 @@ func (s *stream) scatter(times []int64, first Position) error {
 		p := hash >> (shift & 63) & mask
 		b := s.filling[p]
 		n := b.n & (blockRows - 1)
-		b.hash[n], b.time[n], b.tag[n] = hash, t, tagOf(first, i)|hasTime
+		b.hash[n], b.time[n], b.tag[n] = hash, t, tagOf(first, i)|has
+		if created != nil {
+			b.created[n] = created[i]
+		}
 		if b.n = n + 1; b.n == blockRows {
 			if err := s.next(int(p)); err != nil {
 				return err
