@@ -8,12 +8,13 @@ The files are in the page cache. --full adds the lines that take long; --scale d
 """
 
 import argparse
-import contextlib
+import concurrent.futures
 import dataclasses
 import json
 import os
 import platform
 import re
+import statistics
 import subprocess
 import sys
 import threading
@@ -36,7 +37,7 @@ class Line:
     title: str
     source: data.Dataset
     entities: int = MILLION
-    work: str = "join"  # or all, latest
+    work: str = "join"  # or all, latest; small: one join after the other, the median counts; clients: 8 join at once, time per call
     peers: tuple = ("tuned", "duckdb")
     ttl: int = 0  # seconds; 0: none
     days: tuple = (0, data.DAYS)  # of the entity rows
@@ -62,6 +63,9 @@ LINES = [
          days=(20, 21), peers=("tuned",), target=("tuned", 2), full=True),
     Line("100k x 1M, created, 100 versions of a key", data.Dataset(MILLION, 10_000, created=True), entities=100_000,
          peers=("tuned", "polars"), target=("polars", 2)),
+    Line("100 x 1M, median of 100 calls", data.Dataset(MILLION, 10_000), entities=100, work="small", peers=("tuned",), target=("tuned", 10)),
+    Line("8 clients at once, 10k x 1M, per call", data.Dataset(MILLION, 10_000), entities=10_000, work="clients", peers=("tuned",),
+         target=("tuned", 4)),
     Line("every row of 10M x 5", million(10), work="all", peers=("dataset",), target=("dataset", 1)),
     Line("newest row of 1M keys in 10M rows", million(10), work="latest", peers=("duckdb",), target=("duckdb", 5)),
 ]
@@ -77,7 +81,8 @@ class Server:
         if port is None:
             sys.exit(f"{name} did not start")
         threading.Thread(target=lambda: [None for _ in self.process.stdout], daemon=True).start()
-        self.client = fl.connect(f"grpc://127.0.0.1:{port}")
+        self.address = f"grpc://127.0.0.1:{port}"
+        self.client = self.connect()
 
     def peak_memory(self):
         """Peak resident bytes so far."""
@@ -94,16 +99,18 @@ class Server:
         ticket = json.dumps({work: {"view": "stats"}}) if self.name == "flightd" else work
         return self.client.do_get(fl.Ticket(ticket.encode()))
 
-    @contextlib.contextmanager
-    def join(self, line, entities):
-        """The reader of the joined rows."""
+    def join(self, line, entities, client=None):
+        """The joined rows."""
         command = json.dumps({"historical": {"features": [f"stats:{f}" for f in line.source.feature_columns]}})
-        writer, reader = self.client.do_exchange(fl.FlightDescriptor.for_command(command.encode()))
+        writer, reader = (client or self.client).do_exchange(fl.FlightDescriptor.for_command(command.encode()))
         with writer:
             writer.begin(entities.schema)
             writer.write_table(entities, max_chunksize=65_536)
             writer.done_writing()
-            yield reader
+            return reader.read_all()
+
+    def connect(self):
+        return fl.connect(self.address)
 
 
 def flightd(binary, path, line):
@@ -125,15 +132,37 @@ def peer(engine, path, line):
 
 def ask(server, line, entities):
     """Seconds of an answer, and the answer; of one that streams everything, the number of rows alone."""
+    if line.work == "small":
+        return small(server, line, entities)
+    if line.work == "clients":
+        return clients(server, line, entities)
     start = time.perf_counter()
     if line.work == "join":
-        with server.join(line, entities) as reader:
-            answer = reader.read_all()
+        answer = server.join(line, entities)
     elif line.work == "latest":
         answer = server.rows("latest").read_all()
     else:
         answer = sum(chunk.data.num_rows for chunk in server.rows("all"))
     return time.perf_counter() - start, answer
+
+
+def small(server, line, entities, calls=100):
+    seconds = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        answer = server.join(line, entities)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), answer
+
+
+def clients(server, line, entities, count=8, calls=4):
+    def work(_):
+        with server.connect() as client:
+            return [server.join(line, entities, client) for _ in range(calls)]
+    start = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(count) as threads:
+        answers = list(threads.map(work, range(count)))
+    return (time.perf_counter() - start) / (count * calls), answers[-1][-1]
 
 
 def in_order(answer, line):
@@ -150,7 +179,7 @@ def in_order(answer, line):
 def measure(line, binary, folder, repeats):
     """{server: {seconds, memory}}; a wrong answer ends the run."""
     path = line.source.write(folder)
-    entities = line.source.entity_rows(line.entities, line.days) if line.work == "join" else None
+    entities = line.source.entity_rows(line.entities, line.days) if line.work not in ("all", "latest") else None
     servers = [flightd(binary, path, line)] + [peer(engine, path, line) for engine in line.peers]
     best, ours = {}, None
     for round in range(repeats):
@@ -187,9 +216,13 @@ def report(results):
         others = rivals(line, result)
         rival, times = line.target
         against = min(others, key=lambda name: others[name]["seconds"]) if rival == "best" else rival
-        text = ", ".join(f"{names[name]} {r['seconds']:.2f} s" for name, r in others.items())
-        print(f"| {line.title} | {ours['seconds']:.2f} s, {ours['memory'] / 2**20:.0f} MiB | {text} "
+        text = ", ".join(f"{names[name]} {seconds(r)}" for name, r in others.items())
+        print(f"| {line.title} | {seconds(ours)}, {ours['memory'] / 2**20:.0f} MiB | {text} "
               f"| {others[against]['seconds'] / ours['seconds']:.1f} ({names[against]}) | {times} | 1/{others[against]['memory'] / ours['memory']:.1f} |")
+
+
+def seconds(r):
+    return f"{r['seconds']:.2f} s" if r["seconds"] >= 0.1 else f"{1000 * r['seconds']:.0f} ms"
 
 
 def scaled(line, n):
