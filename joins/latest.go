@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -226,14 +225,18 @@ func pieceOf(winners []Position, most int) int {
 // winners are the best rows of all keys, ascending.
 func (l *latest) winners(ctx context.Context) ([]Position, error) {
 	all := l.all()
-	if err := l.memory.reserve(ctx, int64(len(all))*winnerBytes); err != nil {
+	sorting := int64(len(all)) * sortBytes
+	if err := l.memory.reserve(ctx, int64(len(all))*winnerBytes+sorting); err != nil {
 		return nil, err
 	}
+	defer l.memory.release(sorting)
 	winners := make([]Position, len(all))
 	for i := range all {
 		winners[i] = all[i].position()
 	}
-	slices.Sort(winners)
+	for i, w := range sortWinners(winners) {
+		winners[i] = w.position
+	}
 	return winners, nil
 }
 

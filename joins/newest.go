@@ -131,7 +131,11 @@ func (n *newest) room(p *newestPart, more int) error {
 
 // all lists the best rows of all keys.
 func (n *newest) all() []candidate {
-	var all []candidate
+	keys := 0
+	for i := range n.parts {
+		keys += len(n.parts[i].rows)
+	}
+	all := make([]candidate, 0, keys)
 	for i := range n.parts {
 		all = append(all, n.parts[i].rows...)
 	}
