@@ -11,6 +11,8 @@ type bounds struct {
 	lower []int64 // slot -> first instant that is not too old; nil: no ttl
 	early []bool  // slot -> sees nothing, because it is before all that the unit can say; nil: none is
 	late  []bool  // slot -> everything is too old, because its lower bound is after all that the unit can say; nil: none is
+
+	guides guides // to upper
 }
 
 func (x *index) boundsFor(ttl time.Duration, to unit) *bounds {

@@ -52,7 +52,7 @@ const (
 )
 
 // partitioning says when an index is cut into partitions, and how small, and likewise the parts of a table. Tests change it.
-var partitioning = struct{ whole, part, region, rows, stretch int }{
+var partitioning = struct{ whole, part, region, rows, stretch, large int }{
 	whole:  2 << 20,   // bytes of an index that is cached well enough as it is
 	part:   320 << 10, // bytes of a partition: it has to fit a core's cache beside what streams through
 	region: 256,       // least buckets of a partition: hashes spread evenly over these
@@ -60,6 +60,8 @@ var partitioning = struct{ whole, part, region, rows, stretch int }{
 
 	// Least rows for which it pays to begin in the middle of a part. Pages of Parquet files end often at its multiples.
 	stretch: 128 << 10,
+
+	large: 256, // least slots of a group that has a guide
 }
 
 // entityTimes is the event time of every entity row.

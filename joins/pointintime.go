@@ -21,7 +21,7 @@ const (
 	maxBatchRows = 64 << 10
 	winnerBytes  = 8  // for each entity row and view, until the answer ends
 	sortBytes    = 48 // for each entity row, while winners are sorted and fetched
-	boundBytes   = 16 // for each entity row and view: upper and lower bound; under known_at half as much again
+	boundBytes   = 18 // for each entity row and view: upper and lower bound, and guides; under known_at half as much again
 	timeBytes    = 9  // entity times and their nulls
 )
 
@@ -141,6 +141,7 @@ func (c *call) bind(view *View, x *index) (*boundView, error) {
 	}
 	v.timeUnit, _ = unitOf(f.Type)
 	v.bounds = x.boundsFor(view.TTL, v.timeUnit)
+	v.bounds.guides = x.guidesFor(v.bounds.upper)
 	if view.Created != "" {
 		f, err := sourceField(view, "created", view.Created)
 		if err != nil {

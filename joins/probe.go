@@ -82,7 +82,6 @@ func (b *best) warm(part int) (sum uint64) {
 func (b *best) plain(rows *block) {
 	x := b.view.index
 	table, shift, mask := x.table, x.shift&63, uint64(x.region-1)
-	upper := b.view.bounds.upper
 	for i, hash := range rows.hash[:rows.n] {
 		at := hash >> shift
 		g := &table[at]
@@ -94,7 +93,7 @@ func (b *best) plain(rows *block) {
 			continue
 		}
 		t := rows.time[i]
-		slot := g.start + countBelow(upper[g.start:g.start+g.n], t)
+		slot := b.view.slotOf(g, t)
 		if slot == g.start+g.n {
 			continue
 		}
@@ -155,7 +154,7 @@ func (b *best) whole(rows *block) {
 		}
 		t := rows.time[i]
 		end := g.start + g.n
-		slot := g.start + countBelow(v.bounds.upper[g.start:end], t)
+		slot := v.slotOf(g, t)
 		if v.created != nil {
 			if rows.tag[i]&hasCreated == 0 {
 				continue // not known when it was created: not known at any time
