@@ -113,6 +113,14 @@ def test_init_check_serve(tmp_path):
     assert again.returncode == 1 and b"flightd.yaml" in again.stderr, "an existing catalog is not overwritten"
 
 
+def test_output_that_cannot_be_written_is_a_failure(world):
+    for command in (["version"], ["list"], ["describe", "driver_stats"], ["all", "weather"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([server.BINARY, *command], stdout=full, stderr=subprocess.PIPE, timeout=60,
+                                  env={**os.environ, "FLIGHTD_SERVER": "grpc://" + world.address})
+        assert done.returncode == 1 and b"no space left" in done.stderr, (command, done)
+
+
 def test_init_gives_something_to_join(tmp_path):
     ok(run("init", "demo", cwd=tmp_path))
     process = subprocess.Popen([server.BINARY, "serve", "--config", "demo/flightd.yaml", "--listen", "127.0.0.1:0"], cwd=tmp_path,

@@ -45,6 +45,20 @@ func commands() []*cli.Command {
 	}
 }
 
+// out is where commands print what they found. What could not be printed is a failure: it may have been redirected to a full
+// disk.
+var out printed
+
+type printed struct{ err error }
+
+func (p *printed) Write(text []byte) (int, error) {
+	n, err := os.Stdout.Write(text)
+	if p.err == nil {
+		p.err = err
+	}
+	return n, err
+}
+
 // Main runs the program with its arguments, the program's name first, and returns its exit status.
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -65,7 +79,7 @@ func Main(args []string) int {
 	cli.VersionPrinter = func(*cli.Context) { printVersion() }
 	cmd, args, err := arrange(a, args)
 	if err == nil {
-		err = a.RunContext(ctx, args)
+		err = errors.Join(a.RunContext(ctx, args), out.err)
 	}
 	return report(ctx, cmd, err)
 }
@@ -104,4 +118,4 @@ func versionCommand() *cli.Command {
 	})
 }
 
-func printVersion() { fmt.Println("flightd", Version) }
+func printVersion() { fmt.Fprintln(&out, "flightd", Version) }

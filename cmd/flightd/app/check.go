@@ -89,11 +89,11 @@ type checkReport struct{ checked, broken int }
 func (r *checkReport) say(what string, err error) {
 	r.checked++
 	if err == nil {
-		fmt.Printf("%s: ok\n", what)
+		fmt.Fprintf(&out, "%s: ok\n", what)
 		return
 	}
 	r.broken++
-	fmt.Printf("%s: %s\n", what, strings.TrimPrefix(err.Error(), what+": ")) // what serve says begins with it too
+	fmt.Fprintf(&out, "%s: %s\n", what, strings.TrimPrefix(err.Error(), what+": ")) // what serve says begins with it too
 }
 
 func (r *checkReport) result() error {

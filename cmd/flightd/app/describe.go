@@ -36,7 +36,7 @@ func describe(name string, entries []*client.Entry) error {
 			continue
 		}
 		if found++; found > 1 {
-			fmt.Println()
+			fmt.Fprintln(&out)
 		}
 		var err error
 		if e.Kind == client.FeatureView {
@@ -75,7 +75,7 @@ func describeView(e *client.Entry) error {
 	for _, f := range e.Schema.Fields() {
 		t.Rows = append(t.Rows, []string{f.Name, cells.TypeName(f.Type), strings.Join(roles(e, f.Name), ", ")})
 	}
-	fmt.Println()
+	fmt.Fprintln(&out)
 	return render(t)
 }
 
@@ -115,7 +115,7 @@ func describeService(e *client.Entry, entries []*client.Entry) error {
 		}
 		t.Rows = append(t.Rows, []string{f.Name, cells.TypeName(f.Type), from, age})
 	}
-	fmt.Println()
+	fmt.Fprintln(&out)
 	return render(t)
 }
 
@@ -160,6 +160,6 @@ func typeSuffix(t arrow.DataType) string {
 	return " (" + cells.TypeName(t) + ")"
 }
 
-func heading(kind, name string) { fmt.Printf("%s %s\n", kind, name) }
+func heading(kind, name string) { fmt.Fprintf(&out, "%s %s\n", kind, name) }
 
-func fact(name, value string) { fmt.Printf("  %-9s %s\n", name, value) }
+func fact(name, value string) { fmt.Fprintf(&out, "  %-9s %s\n", name, value) }

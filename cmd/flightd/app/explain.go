@@ -42,13 +42,13 @@ func explain(c *cli.Context) error {
 
 func printExplanation(e *client.Explanation) {
 	if len(e.Plan) > 0 {
-		fmt.Println("plan")
+		fmt.Fprintln(&out, "plan")
 	}
 	for _, step := range e.Plan {
-		fmt.Println("  " + step)
+		fmt.Fprintln(&out, "  " + step)
 	}
 	parts := e.PartsRead + e.PartsSkipped
-	fmt.Println("work")
+	fmt.Fprintln(&out, "work")
 	fact("answer", show.Count(e.Rows, "row"))
 	fact("files", fmt.Sprintf("%d read, %d skipped", e.FilesRead, e.FilesSkipped))
 	fact("groups", fmt.Sprintf("%d read, %d skipped (%s)", e.PartsRead, e.PartsSkipped, show.Share(e.PartsSkipped, parts)))

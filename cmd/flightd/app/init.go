@@ -28,7 +28,7 @@ func initialize(c *cli.Context) error {
 		return err
 	}
 	config, data := filepath.Join(dir, sample.Config), filepath.Join(dir, "data")
-	fmt.Printf(`Wrote %s and its data:
+	fmt.Fprintf(&out, `Wrote %s and its data:
 
   driver_stats     %s of %d drivers
   customer_stats   %s of %d customers
@@ -46,7 +46,7 @@ and then, in another terminal:
 `, config, show.Count(sample.History, "row"), sample.Drivers, show.Count(sample.History, "row"), sample.Customers,
 		show.Count(sample.Orders, "order"), config, filepath.Join(data, "orders.parquet"))
 	if feast {
-		fmt.Printf(`
+		fmt.Fprintf(&out, `
 It is a Feast repository too:
 
   flightd serve --feast-repo %s

@@ -41,20 +41,20 @@ func printList(entries []*client.Entry) error {
 		}
 	}
 	if len(entries) == 0 {
-		fmt.Println("The server has no feature views.")
+		fmt.Fprintln(&out, "The server has no feature views.")
 		return nil
 	}
 	if err := render(views); err != nil {
 		return err
 	}
 	if len(services.Rows) > 0 {
-		fmt.Println()
+		fmt.Fprintln(&out)
 		if err := render(services); err != nil {
 			return err
 		}
 	}
 	if len(broken) > 0 {
-		fmt.Printf("\nThese cannot be answered now:\n%s\n", strings.Join(broken, "\n"))
+		fmt.Fprintf(&out, "\nThese cannot be answered now:\n%s\n", strings.Join(broken, "\n"))
 	}
 	return nil
 }

@@ -48,10 +48,10 @@ func put(c *cli.Context) error {
 			return err
 		}
 		if written.Duplicate {
-			fmt.Printf("this request id wrote %s before; nothing was written now\n", show.Count(written.Rows, "row"))
+			fmt.Fprintf(&out, "this request id wrote %s before; nothing was written now\n", show.Count(written.Rows, "row"))
 			return nil
 		}
-		fmt.Printf("%s written to %s\n", show.Count(written.Rows, "row"), view)
+		fmt.Fprintf(&out, "%s written to %s\n", show.Count(written.Rows, "row"), view)
 		return nil
 	})
 }

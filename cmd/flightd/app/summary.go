@@ -23,7 +23,7 @@ func (o *output) finish() error {
 		if err := o.printTable(); err != nil {
 			return err
 		}
-		fmt.Println(o.summary(took))
+		fmt.Fprintln(&out, o.summary(took))
 		return report.print(said)
 	}
 	if err := o.target.Commit(); err != nil {
@@ -48,7 +48,7 @@ func (o *output) printTable() error {
 	}
 	if len(hidden) > 0 {
 		all := show.Count(int64(len(hidden)), "column") + " had no room: " + strings.Join(hidden, ", ")
-		fmt.Println(show.Wrap(all, width))
+		fmt.Fprintln(&out, show.Wrap(all, width))
 	}
 	return nil
 }
