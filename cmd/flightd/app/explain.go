@@ -45,7 +45,7 @@ func printExplanation(e *client.Explanation) {
 		fmt.Fprintln(&out, "plan")
 	}
 	for _, step := range e.Plan {
-		fmt.Fprintln(&out, "  " + step)
+		fmt.Fprintln(&out, "  "+step)
 	}
 	parts := e.PartsRead + e.PartsSkipped
 	fmt.Fprintln(&out, "work")
