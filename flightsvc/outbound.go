@@ -24,6 +24,15 @@ func (m *outbound) Write(buffer []byte) (int, error) {
 	return len(buffer), nil
 }
 
+// copyBody makes the body independent of the buffers that were written.
+func (m *outbound) copyBody() {
+	whole := make([]byte, 0, m.size)
+	for _, buffer := range m.body {
+		whole = append(whole, buffer...)
+	}
+	m.body = [][]byte{whole}
+}
+
 // smallBuffer is what is cheaper to copy than to keep apart. It is above the size from which gRPC tells when it is done with
 // a buffer.
 const smallBuffer = 4 << 10

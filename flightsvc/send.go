@@ -119,12 +119,42 @@ func (a *answer) WritePayload(p ipc.Payload) error {
 		}
 		a.taken = more
 	}
-	if a.record != nil {
+	switch {
+	case a.record == nil:
+	case isSliver(a.record, m.size):
+		m.copyBody()
+	default:
 		a.record.Retain()
 		m.release = a.record.Release
 	}
 	a.held = m
 	return nil
+}
+
+// isSliver says whether a batch is a slice of so much that it must not keep it alive: whoever made that gives its memory
+// back as soon as it has passed on the last slice, and the batch may wait for a client for long.
+func isSliver(rec arrow.Record, size int64) bool {
+	var whole int64
+	for _, col := range rec.Columns() {
+		whole += bufferBytes(col.Data())
+	}
+	return whole > 2*batchBytes && whole > 2*size
+}
+
+// bufferBytes is what an array keeps alive.
+func bufferBytes(d arrow.ArrayData) (n int64) {
+	for _, b := range d.Buffers() {
+		if b != nil {
+			n += int64(b.Len())
+		}
+	}
+	for _, child := range d.Children() {
+		n += bufferBytes(child)
+	}
+	if d.DataType().ID() == arrow.DICTIONARY {
+		n += bufferBytes(d.Dictionary())
+	}
+	return n
 }
 
 func (a *answer) flush() error {

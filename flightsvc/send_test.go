@@ -126,6 +126,23 @@ func TestBuffersAreReleasedWhenTheyAreSent(t *testing.T) {
 	}
 }
 
+// TestSlicesDoNotKeepLargeRecords: a batch that waits for its client must not hold what its producer has given back.
+func TestSlicesDoNotKeepLargeRecords(t *testing.T) {
+	for size, copied := range map[int]bool{8 << 10: false, 64 << 20: true} {
+		rec := strs(64, size/64)
+		first := rec.Column(1).Data().Buffers()[2].Bytes()
+		var bodies [][]byte
+		a := newAnswer(sender(func(m *outbound) error { bodies = append(bodies, m.body...); return nil }), rec.Schema(), newPool(1<<30).account(time.Second))
+		if err := a.stream(t.Context(), sequence([]arrow.Record{rec}), func() []byte { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		inside := slices.ContainsFunc(bodies, func(b []byte) bool { return len(b) > 0 && &b[0] == &first[0] })
+		if inside == copied {
+			t.Errorf("a record of %d bytes: its buffers are sent themselves: %v", size, inside)
+		}
+	}
+}
+
 type sender func(m *outbound) error
 
 func (s sender) SendMsg(m any) error { return s(m.(*outbound)) }

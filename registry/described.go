@@ -103,7 +103,10 @@ func (s *Snapshot) below(name, uri string) (*dataSource, error) {
 	}
 	roots, registered := s.roots()
 	if !registered {
-		roots = append(roots, "/") // one store for whatever is asked for
+		roots = append(roots, "/")                                // one store for whatever is asked for
+		if real, err := filepath.EvalSymlinks(path); err == nil { // in which absolute links would lead out
+			path = real
+		}
 	}
 	for _, root := range roots {
 		rest, inside := strings.CutPrefix(path, strings.TrimSuffix(root, "/")+"/")

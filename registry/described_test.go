@@ -118,7 +118,10 @@ func TestDescribedBeforeApply(t *testing.T) {
 	}
 	elsewhere := t.TempDir() // nothing says yet where the data of this repository is
 	copyFile(t, filepath.Join(r.config.Dir, "data/city_load.parquet"), filepath.Join(elsewhere, "load.parquet"))
-	source = `{"type": "BATCH_FILE", "name": "c", "fileOptions": {"uri": "` + elsewhere + `/load.parquet"}}`
+	if err := os.Symlink(elsewhere, filepath.Join(elsewhere, "link")); err != nil {
+		t.Fatal(err)
+	}
+	source = `{"type": "BATCH_FILE", "name": "c", "fileOptions": {"uri": "` + elsewhere + `/link/load.parquet"}}`
 	if job, err := r.Columns(context.Background(), describedBy(t, "get_table_column_names_and_types_from_data_source", source)); err != nil || job.Total != 2 {
 		t.Error(job, err)
 	}

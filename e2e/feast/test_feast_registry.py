@@ -229,3 +229,28 @@ def test_a_missing_source_is_a_warning(repo, serve):
     os.remove(repo.path("data", "driver.parquet"))
     s = serve(repo)
     flightd.wait_until(lambda: "the source of a feature view cannot be read" in s.said() and "driver_stats" in s.said(), what="the warning")
+
+
+def test_settings_of_a_configuration(repo, tmp_path, kind):
+    """The section feast of a flightd.yaml, whose paths are relative to the file, found in the folder that flightd starts in."""
+    if kind == "stock":
+        return  # it has no such file
+    elsewhere = tmp_path / "elsewhere" / "new.parquet"
+    write(str(elsewhere), columns(["driver_id", "event_timestamp", "x"], [pa.int64(), US, pa.int64()], [(1001, at(0), 5)]))
+    python = os.path.relpath(sys.executable, repo.folder)
+    with open(repo.path("flightd.yaml"), "w") as f:
+        yaml.safe_dump({"listen": "127.0.0.1:0", "feast_repo": ".", "feast": {"python": python, "folders": ["../elsewhere"]}}, f)
+    checked = subprocess.run([flightd.BINARY, "check"], cwd=repo.folder, capture_output=True, text=True)
+    assert "feast python: ok" in checked.stdout, checked
+    process = subprocess.Popen([flightd.BINARY, "serve"], cwd=repo.folder, stderr=subprocess.PIPE, text=True)
+    try:
+        port = next(line.split('"addr":"127.0.0.1:')[1].split('"')[0] for line in process.stderr if '"serving"' in line)
+        client = repo.client(int(port))
+        client.apply([FeatureView(name="new", entities=[client.get_entity("driver")],
+                                  source=FileSource(name="new_source", path=str(elsewhere), timestamp_field="event_timestamp"))])
+        assert [f.name for f in client.get_feature_view("new").features] == ["x"]
+    finally:
+        process.terminate()
+        process.stderr.read()
+        process.wait(20)
+        process.stderr.close()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -144,15 +145,21 @@ func feastSettings(c *cli.Context, s config.Feast) (config.Feast, error) {
 		return s, usagef("--feast-no-entities is timeline or snapshot, found %q", s.NoEntities)
 	}
 	if c.IsSet("feast-folder") {
-		s.Folders = nil
-		for _, folder := range c.StringSlice("feast-folder") {
-			dir, err := filepath.Abs(folder)
-			if err != nil || folder == "" {
-				return s, usagef("--feast-folder: want the path of a folder, found %q", folder)
-			}
-			s.Folders = append(s.Folders, dir)
+		s.Folders = c.StringSlice("feast-folder")
+	}
+	var err error
+	if strings.ContainsRune(s.Python, filepath.Separator) { // it is started in the folder of the repository
+		if s.Python, err = filepath.Abs(s.Python); err != nil {
+			return s, usagef("--feast-python: %w", err)
 		}
 	}
+	folders := make([]string, len(s.Folders))
+	for i, folder := range s.Folders {
+		if folders[i], err = filepath.Abs(folder); err != nil || folder == "" {
+			return s, usagef("--feast-folder: want the path of a folder, found %q", folder)
+		}
+	}
+	s.Folders = folders
 	return s, nil
 }
 
