@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from datetime import timedelta
 
 import pandas as pd
@@ -254,3 +255,14 @@ def test_settings_of_a_configuration(repo, tmp_path, kind):
         process.stderr.read()
         process.wait(20)
         process.stderr.close()
+
+
+@fails("stock", "ends at the start")
+def test_a_broken_registry_is_one_warning(repo, serve):
+    with open(repo.registry, "wb") as f:
+        f.write(b"no registry" * 100)
+    os.utime(repo.registry, (1, 1))  # nobody is writing it
+    s = serve(repo)
+    flightd.wait_until(lambda: '"level":"warn"' in s.said(), what="the warning")
+    time.sleep(0.5)
+    assert s.said().count('"level":"warn"') == 1, s.said()

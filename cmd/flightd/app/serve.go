@@ -149,10 +149,9 @@ func warnAddress(log zerolog.Logger, addr net.Addr, files *flightsvc.TLSFiles) {
 func warnSources(ctx context.Context, log zerolog.Logger, s *served) {
 	catalog, err := s.catalog(ctx)
 	if err != nil {
-		if s.feast == nil || ctx.Err() != nil { // what is wrong with a registry has been said
-			return
+		if s.feast == nil { // what is wrong with a registry has been said
+			log.Warn().Str("error", err.Error()).Msg("the catalog cannot be read")
 		}
-		log.Warn().Str("error", err.Error()).Msg("the catalog cannot be read")
 		return
 	}
 	warn := func(view string, err error) {
