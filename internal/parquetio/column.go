@@ -150,6 +150,9 @@ func spreadIndexed[T cell](out, dictionary []T, indexes []int32, some []byte) {
 
 func (c *fixed[T]) pick(g *page, slots []int64, first int64) error {
 	out := c.extend(len(slots))
+	if g.values.place != nil {
+		return c.pickInPlace(g, out, slots, first)
+	}
 	values := view[T](g.values.raw, g.values.n, false)
 	if g.some != nil {
 		return c.pickSome(g, out, values, slots, first)
@@ -163,6 +166,23 @@ func (c *fixed[T]) pick(g *page, slots []int64, first int64) error {
 	}
 	for i, slot := range slots {
 		out[i] = values[g.indexes[slot-first]]
+	}
+	return nil
+}
+
+// pickInPlace is pick for numbers in place: only columns of numbers have such pages.
+func (c *fixed[T]) pickInPlace(g *page, out []T, slots []int64, first int64) error {
+	var marks []byte
+	switch out := any(out).(type) {
+	case []uint32:
+		marks = pickInPlace(g, out, slots, first)
+	case []uint64:
+		marks = pickInPlace(g, out, slots, first)
+	}
+	if marks == nil {
+		c.valid(len(out))
+	} else {
+		c.mark(marks)
 	}
 	return nil
 }

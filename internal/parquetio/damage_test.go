@@ -43,10 +43,15 @@ func readAll(t testing.TB, data []byte, most int64) error {
 	if err != nil {
 		return checkKind(t, err)
 	}
+	mapped, err := parquetio.Open(newInMemory(data), int64(len(data)), "f.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var errs []error
 	for rg := range min(f.RowGroups(), 20) {
 		for c := range min(len(f.Schema().Fields()), 50) {
 			errs = append(errs, checkKind(t, readColumn(t, f, rg, c, most)), checkKind(t, gatherColumn(t, f, rg, c)))
+			errs = append(errs, checkKind(t, gatherColumn(t, mapped, rg, c)))
 		}
 	}
 	return errors.Join(errs...)

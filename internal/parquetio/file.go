@@ -140,7 +140,9 @@ func (f *File) Range(rg, column int) (lo, hi int64, ok bool) {
 // guard runs work that looks at untrusted bytes and gives its errors, and its panics, a place and a kind.
 func (f *File) guard(rg int, column string, work func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		if p := recover(); isFault(p) {
+			err = f.placed(rg, column, fault.New(fault.DataLoss, "the file cannot be read any more: it became shorter, or its disk fails"))
+		} else if p != nil {
 			err = f.placed(rg, column, fault.New(fault.DataLoss, "%s", panicText(p)))
 		}
 	}()

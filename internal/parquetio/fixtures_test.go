@@ -89,6 +89,7 @@ func TestFixtures(t *testing.T) {
 			}
 			readsLike(t, f, want)
 			gathersLike(t, f, want)
+			gathersLike(t, openMapped(t, path), want)
 		})
 	}
 }
@@ -152,10 +153,10 @@ func gathersLike(t *testing.T, f *parquetio.File, want []arrow.Array) {
 	for c := range want {
 		first := int64(0)
 		for rg := range f.RowGroups() {
-			for range 5 {
+			for _, share := range []int{2, 40, 40, 1000, 1000} {
 				var rows []int64
 				for row := range f.RowGroupRows(rg) {
-					if rng.IntN(1+rng.IntN(40)) == 0 {
+					if rng.IntN(1+rng.IntN(share)) == 0 {
 						rows = append(rows, row)
 					}
 				}

@@ -14,6 +14,10 @@ type leafReader struct {
 	pageLoader
 	stream stream
 	chunk  *chunk
+
+	forDictWindow window // of a dictionary that stays where it is
+	wanted        int    // rows that are picked, at least 1
+
 	places []format.PageLocation // of the data pages, ascending; nil: unknown
 	left   int64                 // values of the chunk in pages after the current one
 	rows   int64                 // of the row group
@@ -49,6 +53,7 @@ func newLeafReader(from io.ReaderAt, last int64, leaf *node, c *chunk, rows int6
 
 func (l *leafReader) close() {
 	l.stream.close()
+	l.forDictWindow.close()
 	l.pageLoader.close()
 }
 
@@ -91,8 +96,22 @@ func (l *leafReader) header() (*pageHeader, error) {
 	}
 }
 
+// mapped makes so many rows of the leaf be picked where the file is mapped, if they can be.
+func (l *leafReader) mapped(rows int) {
+	l.wanted = max(1, rows)
+	if m, ok := l.stream.from.(Mapper); ok && canStay(l.leaf) {
+		l.stream.window.mapper, l.stays = m, true
+	}
+}
+
 func (l *leafReader) readDictionary(h *pageHeader) error {
+	if ok, err := l.leaveDictionary(h); ok || err != nil {
+		return err
+	}
 	data, err := body(&l.stream, h)
+	if err == nil && l.stream.window.mapper != nil {
+		data, err = l.copied(data)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,11 +135,7 @@ func (l *leafReader) loadPage(h *pageHeader) error {
 		}
 		l.stream.seek(at)
 	}
-	data, err := body(&l.stream, h)
-	if err != nil {
-		return err
-	}
-	if err := l.load(h, data, l.left); err != nil {
+	if err := l.decodePage(h); err != nil {
 		return err
 	}
 	l.left -= int64(l.page.entries)
@@ -129,6 +144,25 @@ func (l *leafReader) loadPage(h *pageHeader) error {
 	}
 	l.expect = -1
 	return nil
+}
+
+// decodePage makes the page whose header was just read the current one.
+func (l *leafReader) decodePage(h *pageHeader) error {
+	data, err := body(&l.stream, h)
+	if err != nil {
+		return err
+	}
+	if l.stays {
+		if ok, err := l.leave(h, data, l.left); ok || err != nil {
+			return err
+		}
+	}
+	if l.stream.window.mapper != nil {
+		if data, err = l.copied(data); err != nil {
+			return err
+		}
+	}
+	return l.load(h, data, l.left)
 }
 
 func usesDictionary(h *pageHeader) bool {

@@ -69,6 +69,7 @@ type pageLoader struct {
 	dict    *values
 	own     values // of the page
 	plain   []byte // the decompressed page
+	private []byte // a copy of mapped bytes
 	reps    []byte
 	defs    []byte
 	some    []byte
@@ -76,10 +77,13 @@ type pageLoader struct {
 	scratch scratch
 	forDict scratch // it stays as long as the column is read
 	convert converter
+
+	stays bool    // numbers of plain pages are left where they are mapped
+	place inPlace // of the page
 }
 
 func (l *pageLoader) close() {
-	for _, buf := range []*[]byte{&l.plain, &l.reps, &l.defs, &l.some, &l.indexes} {
+	for _, buf := range []*[]byte{&l.plain, &l.private, &l.reps, &l.defs, &l.some, &l.indexes} {
 		l.held.drop(*buf)
 		*buf = nil
 	}
@@ -101,11 +105,24 @@ func body(s *stream, h *pageHeader) ([]byte, error) {
 		return nil, err
 	}
 	s.skip(size)
-	data = data[:size]
+	return data[:size], checkSum(h, data[:size])
+}
+
+func checkSum(h *pageHeader, data []byte) error {
 	if h.CRC.Valid && uint32(h.CRC.V) != crc32.ChecksumIEEE(data) {
-		return nil, fmt.Errorf("a page does not have its checksum")
+		return fmt.Errorf("a page does not have its checksum")
 	}
-	return data, nil
+	return nil
+}
+
+// copied returns data in memory that nobody else writes to, with the slack of a buffer.
+func (l *pageLoader) copied(data []byte) ([]byte, error) {
+	var err error
+	if l.private, err = l.held.grow(l.private, len(data)); err != nil {
+		return nil, err
+	}
+	copy(l.private, data)
+	return l.private, nil
 }
 
 // decompress returns the n bytes that data stands for.
@@ -147,18 +164,15 @@ func (l *pageLoader) dictionary(h *pageHeader, data []byte) error {
 	if err != nil {
 		return err
 	}
-	copied, err := l.held.grow(nil, len(v.raw))
-	if err != nil {
+	if err := l.keep(&v); err != nil {
 		return err
 	}
-	copy(copied, v.raw)
-	v.raw = copied
-	convert := converter{held: l.held}
+	own, convert := v.raw, converter{held: l.held}
 	if err := convert.values(l.leaf, &v); err != nil {
 		return err
 	}
 	if convert.raw != nil {
-		l.held.drop(copied)
+		l.held.drop(own)
 	}
 	if isText(l.leaf.typ) {
 		if err := v.checkTexts(); err != nil {
@@ -166,6 +180,21 @@ func (l *pageLoader) dictionary(h *pageHeader, data []byte) error {
 		}
 	}
 	l.dict = &v
+	return nil
+}
+
+// keep gives values memory of their own: that of the decompressed page, if that is where they begin, or a copy.
+func (l *pageLoader) keep(v *values) error {
+	if len(l.plain) > 0 && len(v.raw) > 0 && &v.raw[0] == &l.plain[0] {
+		v.raw, l.plain = l.plain[:len(v.raw)], nil
+		return nil
+	}
+	own, err := l.held.grow(nil, len(v.raw))
+	if err != nil {
+		return err
+	}
+	copy(own, v.raw)
+	v.raw = own
 	return nil
 }
 

@@ -97,6 +97,7 @@ func (f *File) Gather(ctx context.Context, rg int, rows []int64, columns []int) 
 		return nil, err
 	}
 	defer r.close()
+	defer faultsAsPanics()()
 	arrays := make([]arrow.Array, 0, len(columns))
 	defer func() {
 		for _, a := range arrays {
@@ -335,6 +336,7 @@ func (c *columnReader) gather(rows []int64) (arrow.Array, error) {
 		}
 		return c.nested.pick(rows)
 	}
+	c.leaf.mapped(len(rows))
 	if err := c.leaf.locate(); err != nil {
 		return nil, err
 	}

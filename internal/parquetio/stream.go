@@ -22,6 +22,7 @@ type stream struct {
 	lo, hi   int    // what has been read and not consumed
 	at, end  int64  // offsets in the file: of what comes after buf[:hi], and of the chunk's end
 	readMore int    // what to read ahead beyond what is asked for
+	window   window // buf, if that is mapped
 }
 
 // peek returns the next n bytes, and whatever has been read after them, without consuming them.
@@ -32,6 +33,9 @@ func (s *stream) peek(n int) ([]byte, error) {
 	missing := n - (s.hi - s.lo)
 	if int64(missing) > s.end-s.at {
 		return nil, errors.New("the column chunk ends in the middle of a page")
+	}
+	if s.window.mapper != nil {
+		return s.peekMapped(n)
 	}
 	more := int(min(s.end-s.at, int64(missing+s.readMore)))
 	if s.lo+(s.hi-s.lo)+more+slack > cap(s.buf) {
@@ -45,6 +49,17 @@ func (s *stream) peek(n int) ([]byte, error) {
 	}
 	s.hi, s.at = s.hi+more, s.at+int64(more)
 	return s.buf[s.lo:s.hi], nil
+}
+
+// peekMapped is peek where the file is mapped.
+func (s *stream) peekMapped(n int) ([]byte, error) {
+	off := s.offset()
+	data, ok := s.window.move(off, int(min(s.end-off, int64(max(n, windowBytes)))))
+	s.buf, s.lo, s.hi, s.at = data, 0, len(data), off+int64(len(data))
+	if !ok {
+		return s.peek(n)
+	}
+	return s.buf, nil
 }
 
 // makeRoom moves what is left to the beginning of a buffer for n bytes.
@@ -88,7 +103,10 @@ func (s *stream) seek(off int64) {
 func (s *stream) offset() int64 { return s.at - int64(s.hi-s.lo) }
 
 func (s *stream) close() {
-	s.held.drop(s.buf)
+	if s.window.release == nil {
+		s.held.drop(s.buf)
+	}
+	s.window.close()
 	s.buf = nil
 }
 

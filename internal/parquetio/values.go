@@ -23,6 +23,7 @@ type values struct {
 	raw     []byte
 	offsets []uint32
 	lead    uint32
+	place   *inPlace // instead of raw
 }
 
 // text is one byte string.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flightd/flightd/internal/fault"
 	"github.com/flightd/flightd/internal/nearest"
 	"github.com/flightd/flightd/internal/parquetio"
@@ -61,10 +63,28 @@ func (f *file) unpin() {
 // that somebody writes to is noticed after each read.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.open.ReadAt(p, off)
-	if now, statErr := f.open.Stat(); statErr != nil || !sameFile(now, f.info) {
+	if f.unchanged() != nil {
 		return 0, errChanged
 	}
 	return n, err
+}
+
+// Map implements parquetio.Mapper for who has pinned the file. Who has read what is mapped asks unchanged.
+func (f *file) Map(off int64, n int) (data []byte, release func(), err error) {
+	before := int(off % int64(os.Getpagesize()))
+	all, err := unix.Mmap(int(f.open.Fd()), off-int64(before), before+n, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, err
+	}
+	return all[before:], func() { _ = unix.Munmap(all) }, nil
+}
+
+// unchanged fails if the file is not the one of the listing any more.
+func (f *file) unchanged() error {
+	if now, err := f.open.Stat(); err != nil || !sameFile(now, f.info) {
+		return changed(f.path)
+	}
+	return nil
 }
 
 // openFile opens a file below the root if it is still the one of the listing.

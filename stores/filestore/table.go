@@ -152,6 +152,9 @@ func (t *table) Gather(ctx context.Context, index int, rows []int64, columns []s
 		return nil, f.explain(err)
 	}
 	defer rec.Release()
+	if err := f.unchanged(); err != nil {
+		return nil, err
+	}
 	return out.only(ctx, rec, rec.NumRows())
 }
 
