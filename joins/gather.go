@@ -7,29 +7,9 @@ import (
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"github.com/flightd/flightd/internal/arrowsize"
 )
-
-// gathered holds the feature rows that won, each once, and says for every entity row where its own is.
-type gathered struct {
-	records []arrow.Record
-	refs    []Ref      // entity row (of the range) -> row in records
-	widths  []rowWidth // of records, once somebody has asked
-	null    int64      // bytes that an entity row without a feature row takes in the answer
-	memory  *holding
-	bytes   atomic.Int64 // reserved in memory
-}
-
-func (g *gathered) release() {
-	for _, rec := range g.records {
-		if rec != nil {
-			rec.Release()
-		}
-	}
-	g.memory.release(g.bytes.Load())
-}
 
 // fetch is how the winners' features are had: from the table by position, or from the copies that the stream kept. What
 // it fetches is reserved in the call's budget; more than limit bytes is a tooWide error, and nothing is kept.
@@ -75,13 +55,24 @@ func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
 			err = f.fetch(ctx, threads)
 		}
 		if err != nil {
+			g.split(f.records)
 			g.release()
 			return nil, err
 		}
+		fetched := 0
+		for _, p := range f.pieces {
+			fetched += len(p.rows)
+		}
 		if c.options.Trace != nil {
-			for _, p := range f.pieces {
-				c.options.Trace.Fetched += int64(len(p.rows))
-			}
+			c.options.Trace.Fetched += int64(fetched)
+		}
+		g.split(f.records)
+		if fetched >= settleRows && 2*fetched >= len(winners) {
+			err = g.settle(ctx, threads)
+		}
+		if err != nil {
+			g.release()
+			return nil, err
 		}
 		return g, nil
 	}
@@ -98,7 +89,8 @@ type fetcher struct {
 	limit      int64
 	entityRows int64
 	pieces     []piece
-	closed     int // pieces that have been fetched
+	records    []arrow.Record // of the pieces
+	closed     int            // pieces that have been fetched
 }
 
 type piece struct {
@@ -136,7 +128,7 @@ func (f *fetcher) fetch(ctx context.Context, threads int) error {
 	from := f.closed
 	todo := f.pieces[from:]
 	f.closed = len(f.pieces)
-	f.g.records = append(f.g.records, make([]arrow.Record, len(todo))...)
+	f.records = append(f.records, make([]arrow.Record, len(todo))...)
 	var next, rows atomic.Int64
 	work := newWorkers(ctx)
 	for range min(threads, len(todo)) {
@@ -150,7 +142,7 @@ func (f *fetcher) fetch(ctx context.Context, threads int) error {
 				if err != nil {
 					return err
 				}
-				f.g.records[from+i] = rec
+				f.records[from+i] = rec
 				size := arrowsize.Record(rec)
 				if held := f.g.bytes.Load(); held+size > f.limit && f.entityRows > 1 {
 					return tooWide{(held + size) / max(1, rows.Load()+rec.NumRows())}
@@ -219,58 +211,6 @@ func (v *boundView) featureColumns() []string {
 	return columns
 }
 
-// answerBytes is the size of the features of entity rows [lo, hi) in an answer, where a feature row is as often as it is
-// referred to: exact for texts and lists, of which one may be as long as all others together.
-func (g *gathered) answerBytes(lo, hi int) (n int64) {
-	if g.widths == nil {
-		g.widths = make([]rowWidth, len(g.records))
-		for i, rec := range g.records {
-			g.widths[i] = widthOf(rec)
-		}
-	}
-	for _, ref := range g.refs[lo:hi] {
-		if ref == nullRef {
-			n += g.null
-			continue
-		}
-		w := &g.widths[ref.Chunk]
-		n += w.mean
-		for _, col := range w.texts {
-			n += int64(col.ValueLen(int(ref.Row)))
-		}
-		for _, of := range w.lists {
-			n += of(int64(ref.Row), int64(ref.Row)+1)
-		}
-	}
-	return n
-}
-
-// rowWidth is what the rows of a record take.
-type rowWidth struct {
-	texts []array.BinaryLike
-	lists []func(lo, hi int64) int64 // and structs in which there are some
-	mean  int64                      // of all other columns
-}
-
-func widthOf(rec arrow.Record) (w rowWidth) {
-	for _, col := range rec.Columns() {
-		switch col := col.(type) {
-		case array.BinaryLike:
-			w.texts = append(w.texts, col)
-			w.mean += 4
-		case *array.Dictionary:
-			w.mean += 4 // the dictionary travels once
-		default:
-			if arrowsize.Varies(col.DataType()) {
-				w.lists = append(w.lists, arrowsize.Span(col))
-			} else {
-				w.mean += arrowsize.Array(col) / max(1, rec.NumRows())
-			}
-		}
-	}
-	return w
-}
-
 // nullBytes is what columns of a table take in a row if nothing is found for it: the least that they take at all.
 func nullBytes(t Table, columns []string) (n int64) {
 	for _, name := range columns {
@@ -282,24 +222,3 @@ func nullBytes(t Table, columns []string) (n int64) {
 }
 
 func (v *boundView) nullBytes() int64 { return nullBytes(v.Table, v.featureColumns()) }
-
-// take builds the feature columns of entity rows [lo, hi) of the gathered range.
-func (g *gathered) take(v *boundView, lo, hi int) ([]arrow.Array, error) {
-	columns := make([]arrow.Array, 0, len(v.Features))
-	chunks := make([]arrow.Array, len(g.records))
-	for _, f := range v.Features {
-		for i, rec := range g.records {
-			chunks[i] = rec.Column(rec.Schema().FieldIndices(f.Source)[0])
-		}
-		source, err := sourceField(v.View, "feature", f.Source)
-		if err != nil {
-			return columns, err
-		}
-		column, err := Take(source.Type, chunks, g.refs[lo:hi])
-		if err != nil {
-			return columns, err
-		}
-		columns = append(columns, column)
-	}
-	return columns, nil
-}

@@ -215,10 +215,12 @@ func (k *keeper) fetch(_ context.Context, winners []Position, _ int64) (*gathere
 	for i, w := range sorted {
 		g.refs[w.entity] = refs[i]
 	}
+	var records []arrow.Record
 	for _, s := range k.stored {
 		s.record.Retain()
-		g.records = append(g.records, s.record)
+		records = append(records, s.record)
 	}
+	g.split(records)
 	return g, nil
 }
 

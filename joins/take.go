@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -100,16 +101,41 @@ func take(t arrow.DataType, chunks []arrow.Array, refs []Ref) (*array.Data, erro
 	return data, nil
 }
 
+// takeNumbers is Take for numbers. validity and nulls are foundOf(refs), which columns without nulls share.
+func takeNumbers(t arrow.DataType, chunks []arrow.Array, refs []Ref, validity *memory.Buffer, nulls int) arrow.Array {
+	if slices.ContainsFunc(chunks, nullable) {
+		validity, nulls = takeValidity(chunks, refs)
+	}
+	values := takeBits
+	if t.ID() != arrow.BOOL {
+		width := t.(arrow.FixedWidthDataType).Bytes()
+		values = func(chunks []arrow.Array, refs []Ref) *memory.Buffer { return takeFixed(width, chunks, refs) }
+	}
+	data := array.NewData(t, len(refs), []*memory.Buffer{validity, values(chunks, refs)}, nil, nulls, 0)
+	defer data.Release()
+	return array.MakeFromData(data)
+}
+
+func nullable(a arrow.Array) bool { return a.NullBitmapBytes() != nil && a.Data().NullN() != 0 }
+
+// foundOf is the validity of values none of which is null where there is one.
+func foundOf(refs []Ref) (*memory.Buffer, int) {
+	return validityOf(refs, func(r Ref) bool { return r.Chunk >= 0 })
+}
+
 // takeValidity is nil where nothing is null.
 func takeValidity(chunks []arrow.Array, refs []Ref) (*memory.Buffer, int) {
-	nullable := make([]bool, len(chunks))
-	for i, c := range chunks {
-		nullable[i] = c.NullBitmapBytes() != nil && c.Data().NullN() != 0
+	if !slices.ContainsFunc(chunks, nullable) {
+		return foundOf(refs)
 	}
+	return validityOf(refs, func(r Ref) bool { return r.Chunk >= 0 && chunks[r.Chunk].IsValid(int(r.Row)) })
+}
+
+func validityOf(refs []Ref, valid func(Ref) bool) (*memory.Buffer, int) {
 	var bits []byte
 	nulls := 0
 	for i, r := range refs {
-		if r.Chunk >= 0 && (!nullable[r.Chunk] || chunks[r.Chunk].IsValid(int(r.Row))) {
+		if valid(r) {
 			continue
 		}
 		if bits == nil {
