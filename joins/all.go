@@ -171,7 +171,12 @@ var closed = func() *queue {
 // part reads one part and sends copies of the rows that are wanted.
 func (p *pull) part(ctx context.Context, part int, out *queue) error {
 	sel := Selection{Columns: p.reads, Time: p.time, Start: p.window.Start, End: p.window.End}
-	for rec, err := range p.table.Read(ctx, part, sel) {
+	read := p.table.Read
+	giver, given := p.table.(Giver)
+	if given = given && !p.span.bound; given {
+		read = giver.Give
+	}
+	for rec, err := range read(ctx, part, sel) {
 		if err != nil {
 			return err
 		}
@@ -180,17 +185,21 @@ func (p *pull) part(ctx context.Context, part int, out *queue) error {
 			return err
 		}
 		for len(rows) > 0 {
-			n := min(len(rows), maxBatchRows)
-			bytes, err := p.hold(ctx, rec, n, out)
+			var some []run
+			some, rows = cutRuns(rows, maxBatchRows)
+			bytes, err := p.hold(ctx, rec, int(countRuns(some)), out)
 			if err != nil {
 				return err
 			}
-			mine, err := p.copy(rec, rows[:n])
+			own := p.copy
+			if given {
+				own = p.pass
+			}
+			mine, err := own(rec, some)
 			if err != nil {
 				p.memory.release(bytes)
 				return err
 			}
-			rows = rows[n:]
 			select {
 			case out.records <- fetched{mine, bytes}:
 			case <-ctx.Done():
@@ -218,14 +227,14 @@ func (p *pull) hold(ctx context.Context, rec arrow.Record, n int, out *queue) (b
 }
 
 // inside lists the rows of a record that are in the window.
-func (p *pull) inside(rec arrow.Record) ([]Ref, error) {
-	rows := make([]Ref, 0, rec.NumRows())
-	if !p.span.bound {
-		for i := range int32(rec.NumRows()) {
-			rows = append(rows, Ref{0, i})
-		}
-		return rows, nil
+func (p *pull) inside(rec arrow.Record) ([]run, error) {
+	if rec.NumRows() == 0 {
+		return nil, nil
 	}
+	if !p.span.bound {
+		return []run{{n: rec.NumRows()}}, nil
+	}
+	var rows []run
 	column := rec.Column(p.timeAt)
 	times, err := instants(column, nil)
 	if err != nil {
@@ -233,25 +242,34 @@ func (p *pull) inside(rec arrow.Record) ([]Ref, error) {
 	}
 	for i, t := range times {
 		if t >= p.span.lo && t <= p.span.hi && column.IsValid(i) {
-			rows = append(rows, Ref{0, int32(i)})
+			rows = addRun(rows, run{lo: int64(i), n: 1})
 		}
 	}
 	return rows, nil
 }
 
-func (p *pull) copy(rec arrow.Record, rows []Ref) (arrow.Record, error) {
+// pass makes a record of the first of the runs, which is the only one, without a copy as far as that is possible.
+func (p *pull) pass(rec arrow.Record, rows []run) (arrow.Record, error) {
 	columns := make([]arrow.Array, 0, len(p.columns))
-	defer func() {
-		for _, c := range columns {
-			c.Release()
-		}
-	}()
+	defer func() { releaseAll(columns) }()
 	for i := range p.columns {
-		c, err := Take(rec.Column(i).DataType(), []arrow.Array{rec.Column(i)}, rows)
+		if rec.Column(i).DataType().ID() == arrow.DICTIONARY { // its values are asked for
+			return p.copy(rec, rows)
+		}
+		columns = append(columns, array.NewSlice(rec.Column(i), rows[0].lo, rows[0].lo+rows[0].n))
+	}
+	return array.NewRecord(p.schema, columns, rows[0].n), nil
+}
+
+func (p *pull) copy(rec arrow.Record, rows []run) (arrow.Record, error) {
+	columns := make([]arrow.Array, 0, len(p.columns))
+	defer func() { releaseAll(columns) }()
+	for i := range p.columns {
+		c, err := takeRunsOf(rec.Column(i).DataType(), []arrow.Array{rec.Column(i)}, rows)
 		if err != nil {
 			return nil, err
 		}
 		columns = append(columns, c)
 	}
-	return array.NewRecord(p.schema, columns, int64(len(rows))), nil
+	return array.NewRecord(p.schema, columns, countRuns(rows)), nil
 }

@@ -48,11 +48,9 @@ func (c *coalescer) flush() (more bool, err error) {
 	if len(c.held) == 1 {
 		return c.yield(c.held[0]), nil
 	}
-	refs := make([]Ref, 0, c.rows)
+	runs := make([]run, len(c.held))
 	for i, rec := range c.held {
-		for row := range int32(rec.NumRows()) {
-			refs = append(refs, Ref{int32(i), row})
-		}
+		runs[i] = run{chunk: int32(i), n: rec.NumRows()}
 	}
 	columns := make([]arrow.Array, 0, len(c.schema.Fields()))
 	defer func() { releaseAll(columns) }()
@@ -61,7 +59,7 @@ func (c *coalescer) flush() (more bool, err error) {
 		for j, rec := range c.held {
 			chunks[j] = rec.Column(i)
 		}
-		column, err := Take(f.Type, chunks, refs)
+		column, err := takeRunsOf(f.Type, chunks, runs)
 		if err != nil {
 			return false, err
 		}

@@ -2,6 +2,7 @@ package joins
 
 import (
 	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -25,12 +26,54 @@ func addRun(runs []run, r run) []run {
 	return append(runs, r)
 }
 
-// takeRuns is take for runs of rows.
-func takeRuns(t arrow.DataType, chunks []arrow.Array, runs []run) (*array.Data, error) {
-	n := int64(0)
+// countRuns is the number of rows in runs.
+func countRuns(runs []run) (n int64) {
 	for _, r := range runs {
 		n += r.n
 	}
+	return n
+}
+
+// cutRuns cuts runs after at most so many rows.
+func cutRuns(runs []run, most int64) (head, rest []run) {
+	for i, r := range runs {
+		if r.n > most {
+			head = append(slices.Clone(runs[:i]), run{r.chunk, r.lo, most})
+			runs[i] = run{r.chunk, r.lo + most, r.n - most}
+			return head, runs[i:]
+		}
+		if most -= r.n; most == 0 {
+			return runs[:i+1], runs[i+1:]
+		}
+	}
+	return runs, nil
+}
+
+// fewRows is how many rows a run has to have on average for it to pay to copy them together.
+const fewRows = 4
+
+// takeRunsOf is Take for runs of rows.
+func takeRunsOf(t arrow.DataType, chunks []arrow.Array, runs []run) (arrow.Array, error) {
+	if err := plain(t); err != nil {
+		return nil, err
+	}
+	take, n := takeRuns, countRuns(runs)
+	if n < fewRows*int64(len(runs)) {
+		take = func(t arrow.DataType, chunks []arrow.Array, runs []run) (*array.Data, error) {
+			return takeEach(t, chunks, runs, n)
+		}
+	}
+	data, err := take(t, chunks, runs)
+	if err != nil {
+		return nil, err
+	}
+	defer data.Release()
+	return array.MakeFromData(data), nil
+}
+
+// takeRuns is take for runs of rows.
+func takeRuns(t arrow.DataType, chunks []arrow.Array, runs []run) (*array.Data, error) {
+	n := countRuns(runs)
 	var buffers []*memory.Buffer
 	var children []arrow.ArrayData
 	var err error
@@ -45,6 +88,12 @@ func takeRuns(t arrow.DataType, chunks []arrow.Array, runs []run) (*array.Data, 
 		return takeEach(t, chunks, runs, n)
 	case *arrow.BooleanType:
 		buffers = append(buffers, runBits(chunks, runs, n))
+	case *arrow.StringType, *arrow.BinaryType:
+		buffers, err = runBinary[int32](chunks, runs, n)
+	case *arrow.LargeStringType, *arrow.LargeBinaryType:
+		buffers, err = runBinary[int64](chunks, runs, n)
+	case arrow.ExtensionType:
+		return takeEach(t, chunks, runs, n)
 	case arrow.FixedWidthDataType:
 		buffers = append(buffers, runBytes(int64(t.Bytes()), chunks, runs, n))
 	default:
@@ -155,4 +204,44 @@ func runBytes(width int64, chunks []arrow.Array, runs []run, n int64) *memory.Bu
 		at += r.n
 	}
 	return memory.NewBufferBytes(out)
+}
+
+// runBinary copies byte strings, those of nulls too, and moves their offsets.
+func runBinary[T offset](chunks []arrow.Array, runs []run, n int64) ([]*memory.Buffer, error) {
+	offsets := make([]T, 1, n+1)
+	var data [][]byte
+	total := int64(0)
+	for _, r := range runs {
+		if r.chunk < 0 || r.n == 0 {
+			for range r.n {
+				offsets = append(offsets, T(total))
+			}
+			continue
+		}
+		from := chunks[r.chunk].Data()
+		its := offsetsOf[T](from)[r.lo : r.lo+r.n+1]
+		first, last := int64(its[0]), int64(its[r.n])
+		if end := total + last - first; int64(T(end)) != end {
+			return nil, errTooLong
+		}
+		for _, o := range its[1:] {
+			offsets = append(offsets, T(total+int64(o)-first))
+		}
+		if total += last - first; last > first {
+			data = append(data, from.Buffers()[2].Bytes()[first:last])
+		}
+	}
+	return []*memory.Buffer{memory.NewBufferBytes(offsetBytes(offsets)), memory.NewBufferBytes(slices.Concat(data...))}, nil
+}
+
+// offsetsOf are the offsets of an array that has rows: one more than these.
+func offsetsOf[T offset](d arrow.ArrayData) (offsets []T) {
+	raw := d.Buffers()[1].Bytes()
+	switch o := any(&offsets).(type) {
+	case *[]int32:
+		*o = arrow.Int32Traits.CastFromBytes(raw)
+	case *[]int64:
+		*o = arrow.Int64Traits.CastFromBytes(raw)
+	}
+	return offsets[d.Offset():]
 }

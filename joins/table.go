@@ -33,6 +33,13 @@ type Gatherer interface {
 	Gather(ctx context.Context, part int, rows []int64, columns []string) (arrow.Record, error)
 }
 
+// Giver is a Table that can give records for good. All then passes them on as they are, and does not copy them.
+type Giver interface {
+	Table
+	// Give is Read, but the buffers of a record are not used again.
+	Give(ctx context.Context, part int, sel Selection) iter.Seq2[arrow.Record, error]
+}
+
 // Slicer is a Table that can begin in the middle of a part without reading all that is before. Large parts are then read by
 // several threads.
 type Slicer interface {

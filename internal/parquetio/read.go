@@ -28,6 +28,15 @@ func (f *File) Read(ctx context.Context, rg int, columns []int) iter.Seq2[arrow.
 
 // ReadRows is Read of the rows lo <= row < hi, which are there and more than none. Pages of flat columns that are before them are not decompressed.
 func (f *File) ReadRows(ctx context.Context, rg int, lo, hi int64, columns []int) iter.Seq2[arrow.Record, error] {
+	return f.readRows(ctx, rg, lo, hi, columns, true)
+}
+
+// GiveRows is ReadRows, but the buffers of a record are not used again.
+func (f *File) GiveRows(ctx context.Context, rg int, lo, hi int64, columns []int) iter.Seq2[arrow.Record, error] {
+	return f.readRows(ctx, rg, lo, hi, columns, false)
+}
+
+func (f *File) readRows(ctx context.Context, rg int, lo, hi int64, columns []int, reuse bool) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		r, err := f.open(ctx, rg, columns, aheadInSequence)
 		if err != nil {
@@ -35,6 +44,7 @@ func (f *File) ReadRows(ctx context.Context, rg int, lo, hi int64, columns []int
 			return
 		}
 		defer r.close()
+		r.reuse = reuse
 		if lo > 0 {
 			if err := r.skip(ctx, lo); err != nil {
 				yield(nil, err)
@@ -131,6 +141,7 @@ type reader struct {
 	schema  *arrow.Schema
 	held    *held
 	batch   int64 // bytes
+	reuse   bool  // the buffers of what was read before
 }
 
 // columnReader reads one column of the table: a flat one by pages, a nested one by rows.
@@ -225,7 +236,7 @@ func (r *reader) next(n int) (arrow.Record, error) {
 			continue
 		}
 		err := r.file.guard(r.rg, c.node.name, func() (err error) {
-			c.ready, err = c.read(n)
+			c.ready, err = c.read(n, r.reuse)
 			return err
 		})
 		if err != nil {
@@ -289,14 +300,14 @@ func (c *columnReader) take(n int) arrow.Array {
 }
 
 // read reads n rows, or fewer.
-func (c *columnReader) read(n int) (arrow.Array, error) {
+func (c *columnReader) read(n int, reuse bool) (arrow.Array, error) {
 	if c.nested != nil {
 		return c.nested.read(n, c.enough)
 	}
 	if _, err := c.leaf.read(c.flat, n); err != nil {
 		return nil, err
 	}
-	return c.flat.finish(true)
+	return c.flat.finish(reuse)
 }
 
 // atEnd checks that no column has more values than its row group has rows.

@@ -21,7 +21,7 @@ type openFile struct {
 }
 
 // table is one listing of a source: its files in the order of semantics P12, cut into row groups.
-// It implements joins.Gatherer, joins.Slicer and joins.Ranger.
+// It implements joins.Gatherer, joins.Giver, joins.Slicer and joins.Ranger.
 type table struct {
 	*layout
 	files []openFile
@@ -89,7 +89,16 @@ func (t *table) Parts() []joins.Part {
 // Read implements joins.Table.
 func (t *table) Read(ctx context.Context, index int, sel joins.Selection) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		if err := t.read(ctx, index, 0, t.parts[index].rows, sel.Columns, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
+		if err := t.read(ctx, index, 0, t.parts[index].rows, sel.Columns, false, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// Give implements joins.Giver.
+func (t *table) Give(ctx context.Context, index int, sel joins.Selection) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		if err := t.read(ctx, index, 0, t.parts[index].rows, sel.Columns, true, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
 			yield(nil, err)
 		}
 	}
@@ -98,14 +107,14 @@ func (t *table) Read(ctx context.Context, index int, sel joins.Selection) iter.S
 // ReadRows implements joins.Slicer.
 func (t *table) ReadRows(ctx context.Context, index int, lo, hi int64, sel joins.Selection) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		if err := t.read(ctx, index, lo, hi, sel.Columns, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
+		if err := t.read(ctx, index, lo, hi, sel.Columns, false, func(rec arrow.Record) bool { return yield(rec, nil) }); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
-// read passes on the records of some rows of a part until the caller has enough.
-func (t *table) read(ctx context.Context, index int, lo, hi int64, columns []string, yield func(arrow.Record) bool) error {
+// read passes on the records of some rows of a part until the caller has enough; they are lent, or given.
+func (t *table) read(ctx context.Context, index int, lo, hi int64, columns []string, give bool, yield func(arrow.Record) bool) error {
 	p := t.parts[index]
 	out, err := t.project(p.file, columns)
 	if err != nil {
@@ -120,7 +129,11 @@ func (t *table) read(ctx context.Context, index int, lo, hi int64, columns []str
 		return err
 	}
 	defer f.unpin()
-	for rec, err := range f.footer.ReadRows(ctx, p.rowGroup, lo, hi, out.fromFile) {
+	read := f.footer.ReadRows
+	if give {
+		read = f.footer.GiveRows
+	}
+	for rec, err := range read(ctx, p.rowGroup, lo, hi, out.fromFile) {
 		if err != nil {
 			return f.explain(err)
 		}

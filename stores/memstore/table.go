@@ -12,7 +12,8 @@ import (
 	"github.com/flightd/flightd/joins"
 )
 
-// table is one state of a table. Nothing in it changes once it is made; it implements joins.Gatherer and joins.Slicer.
+// table is one state of a table. Nothing in it changes once it is made; it implements joins.Gatherer, joins.Giver and
+// joins.Slicer.
 type table struct {
 	name    string
 	schema  *arrow.Schema
@@ -55,6 +56,11 @@ func (t *table) Parts() []joins.Part {
 		parts[i] = joins.Part{Rows: rec.NumRows(), Name: fmt.Sprintf("%s#%d", t.name, i)}
 	}
 	return parts
+}
+
+// Give implements joins.Giver: what is read is never written again.
+func (t *table) Give(ctx context.Context, part int, sel joins.Selection) iter.Seq2[arrow.Record, error] {
+	return t.Read(ctx, part, sel)
 }
 
 // Read implements joins.Table: a part is one record, its columns are shared with the table.

@@ -10,11 +10,11 @@ import (
 
 // abilities are what a store can do beyond OfflineStore, found by assertion, as those who call a store find them.
 type abilities struct {
-	tables, gathers, slices, ranges bool
-	plans                           bool
-	appends                         bool
-	refuses                         bool // there is an Append, and it says ErrUnsupported
-	replaces                        bool
+	tables, gathers, gives, slices, ranges bool
+	plans                                  bool
+	appends                                bool
+	refuses                                bool // there is an Append, and it says ErrUnsupported
+	replaces                               bool
 }
 
 // hidden is a store without its optional abilities.
@@ -33,6 +33,7 @@ func (h Harness) abilities(t *testing.T) (a abilities, err error) {
 		}
 		a.tables = true
 		_, a.gathers = table.(joins.Gatherer)
+		_, a.gives = table.(joins.Giver)
 		_, a.slices = table.(joins.Slicer)
 		_, a.ranges = table.(joins.Ranger)
 	}
@@ -68,6 +69,10 @@ func needsTables(_ Harness, a abilities) string {
 
 func needsGather(_ Harness, a abilities) string {
 	return unless(a.gathers, "its tables are not joins.Gatherer")
+}
+
+func needsGive(_ Harness, a abilities) string {
+	return unless(a.gives, "its tables are not joins.Giver")
 }
 
 func needsSlice(_ Harness, a abilities) string {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/flightd/flightd/joins"
 	"github.com/flightd/flightd/stores"
@@ -129,6 +131,36 @@ type brokenRows struct{ brokenTable }
 
 func (b brokenRows) ReadRows(ctx context.Context, part int, lo, hi int64, sel stores.Selection) records {
 	return b.Gatherer.(joins.Slicer).ReadRows(ctx, part, max(0, lo-1), hi, sel)
+}
+
+// brokenGive writes over what it gave.
+type brokenGive struct{ brokenTable }
+
+func (b brokenGive) Give(ctx context.Context, part int, sel stores.Selection) records {
+	return func(yield func(arrow.Record, error) bool) {
+		for rec, err := range b.Gatherer.Read(ctx, part, sel) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			columns := slices.Clone(rec.Columns())
+			var lent [][]byte
+			for i, col := range columns {
+				if times, ok := col.(*array.Timestamp); ok && times.NullN() == 0 {
+					values := bytes.Clone(arrow.TimestampTraits.CastToBytes(times.TimestampValues()))
+					columns[i] = array.MakeFromData(array.NewData(col.DataType(), col.Len(), []*memory.Buffer{nil, memory.NewBufferBytes(values)}, nil, 0, 0))
+					lent = append(lent, values)
+				}
+			}
+			more := yield(array.NewRecord(rec.Schema(), columns, rec.NumRows()), nil)
+			for _, values := range lent {
+				clear(values)
+			}
+			if !more {
+				return
+			}
+		}
+	}
 }
 
 type gatherFunc func(context.Context, []int64, []string) (arrow.Record, error)

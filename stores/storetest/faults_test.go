@@ -268,6 +268,9 @@ var tableFaults = []fault{
 	{check: "rows", what: "one too many", breaks: func(s *memstore.Store) stores.OfflineStore {
 		return &broken{Store: s, table: func(table joins.Table) joins.Table { return brokenRows{brokenTable{Gatherer: table.(joins.Gatherer)}} }}
 	}},
+	{check: "give", what: "used again", breaks: func(s *memstore.Store) stores.OfflineStore {
+		return &broken{Store: s, table: func(table joins.Table) joins.Table { return brokenGive{brokenTable{Gatherer: table.(joins.Gatherer)}} }}
+	}},
 	{check: "gather", what: "backwards", breaks: inTable(brokenTable{gather: gathering(func(rows []int64) []int64 { slices.Reverse(rows); return rows })})},
 	{check: "gather", what: "one too few", breaks: inTable(brokenTable{gather: gathering(func(rows []int64) []int64 { return rows[min(1, len(rows)):] })})},
 	{check: "gather", what: "in the order of the table", breaks: inTable(brokenTable{

@@ -17,6 +17,7 @@ import (
 var gatherChecks = []check{
 	{"gather", "Gather returns the rows of a part by number, in order.", needsGather, checkGather},
 	{"gather cancel", "Gather fails when its context has ended.", needsGather, checkGatherCancel},
+	{"give", "Records of Give stay as they are when later ones are read.", needsGive, checkGive},
 	{"rows", "ReadRows returns the rows between two numbers, in order.", needsSlice, checkRows},
 	{"bounds", "Bounds on a column hold for every value of the part.", needsRange, checkBounds},
 }
@@ -70,6 +71,43 @@ func gathers(t *testing.T, h Harness, fixture Table) error {
 			}
 			if err := (Harness{}).same(have, want); err != nil {
 				return fmt.Errorf("part %d, rows %v: %w", part, rows, err)
+			}
+		}
+	}
+	return nil
+}
+
+func checkGive(t *testing.T, h Harness) error {
+	for _, fixture := range h.fixtures(columnTable(matrix)) {
+		s, table, err := h.openTable(t, fixture)
+		if err != nil {
+			return err
+		}
+		columns := s.table.names()
+		sel, fields := stores.Selection{Columns: columns}, s.fields(columns...)
+		for part := range table.Parts() {
+			want, err := read(table.Read(t.Context(), part, sel), fields)
+			if err != nil {
+				return err
+			}
+			var given []arrow.Record
+			for rec, err := range table.(joins.Giver).Give(t.Context(), part, sel) {
+				if err != nil {
+					return err
+				}
+				rec.Retain()
+				given = append(given, rec)
+			}
+			have := []string{}
+			for _, rec := range given {
+				rows, err := readOne(rec, fields)
+				if err != nil {
+					return err
+				}
+				have = append(have, rows...)
+			}
+			if err := (Harness{}).same(have, want); err != nil {
+				return fmt.Errorf("part %d: %w", part, err)
 			}
 		}
 	}
