@@ -11,8 +11,10 @@ type builder struct {
 	keys  *encodedRows
 	times *entityTimes
 	rows  []int32 // entity rows of the partition
-	base  uint32  // its first slot
+	part  int
+	base  uint32 // its first slot
 	at    []uint32
+	twins bool // two keys with the same hash have been met
 }
 
 // build puts the rows of the partition into its region, which begins at a bucket, and into its slots. full says that the
@@ -23,6 +25,7 @@ func (b *builder) build(region int) (groups int, full bool) {
 		return groups, true
 	}
 	slot := b.base
+	b.makeRoom(table)
 	for i := range table {
 		g := &table[i]
 		if g.n == 0 {
@@ -59,7 +62,10 @@ func (b *builder) insert(table []bucket, region int) (groups int, full bool) {
 					return groups, true
 				}
 				g.hash, g.start = hash, uint32(i)
-			} else if g.hash != hash || !b.keys.same(b.rows[g.start], row) {
+			} else if g.hash != hash {
+				continue
+			} else if !b.keys.same(b.rows[g.start], row) {
+				b.twins = true
 				continue
 			}
 			g.n++
@@ -78,8 +84,22 @@ func (b *builder) setKey(slot uint32, row int32) {
 		x.words[int(slot)*n+i] = column[row]
 	}
 	if b.keys.texts != nil {
-		x.texts[slot] = b.keys.texts[row]
+		x.textAt[slot] = x.texts[b.part].add(b.keys.texts.of(row))
 	}
+}
+
+// makeRoom makes room for the texts of all groups of the partition.
+func (b *builder) makeRoom(table []bucket) {
+	if b.keys.texts == nil {
+		return
+	}
+	n := 0
+	for i := range table {
+		if g := &table[i]; g.n > 0 {
+			n += lengthBytes + len(b.keys.texts.of(b.rows[g.start]))
+		}
+	}
+	b.index.texts[b.part] = make(groupTexts, 0, n)
 }
 
 // sortByTime sorts times and their rows together.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"math/bits"
+	"slices"
 	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -24,9 +25,11 @@ type index struct {
 	parts  int      // partitions, a power of two
 	bounds []int    // partition -> its first slot; and one more
 	groups int
+	twins  bool // two groups have the same hash
 
-	words []uint64 // of keys that are several words: those of the group whose first slot is i begin at i x the number of words
-	texts [][]byte // of keys that are texts: first slot of a group -> key
+	words  []uint64     // of keys that are several words: those of the group whose first slot is i begin at i x the number of words
+	texts  []groupTexts // of keys that are texts: partition -> keys
+	textAt []uint32     // first slot of a group -> where its key is
 
 	row    []int32 // slot -> entity row
 	time   []int64 // slot -> entity time, in the unit of the entity rows
@@ -109,7 +112,7 @@ type encodedRows struct {
 	usable int
 	hash   []uint64
 	words  [][]uint64 // of keys that are several words: column by column
-	texts  [][]byte   // of keys that are texts
+	texts  *textKeys  // of keys that are texts
 }
 
 // same reports whether two rows of equal hash have the same key.
@@ -119,7 +122,7 @@ func (r *encodedRows) same(a, b int32) bool {
 			return false
 		}
 	}
-	return r.texts == nil || bytes.Equal(r.texts[a], r.texts[b])
+	return r.texts == nil || bytes.Equal(r.texts.of(a), r.texts.of(b))
 }
 
 // encode hashes the keys of all entity rows, and says of each whether it can match at all.
@@ -140,11 +143,10 @@ func (x *index) encode(ctx context.Context, e Entities, times *entityTimes, keys
 		for i, key := range keys {
 			columns[i] = rec.Column(e.Schema.FieldIndices(key)[0])
 		}
-		t.arena = nil // what was encoded before is kept
 		if err := x.keys.encode(&t, columns, rows); err != nil {
 			return nil, err
 		}
-		if err := memory.reserve(ctx, int64(cap(t.arena))); err != nil {
+		if err := memory.reserve(ctx, x.keys.textBytes(&t)); err != nil {
 			return nil, err
 		}
 		x.keys.keep(r, &t, at, rows)
@@ -161,12 +163,12 @@ func (x *index) encode(ctx context.Context, e Entities, times *entityTimes, keys
 	return r, nil
 }
 
-// layout chooses the number of partitions for a table of so many buckets.
-func (x *index) layout(slots, size int) {
+// layout chooses the number of partitions for a table of so many buckets, and so many bytes of texts.
+func (x *index) layout(slots, size, texts int) {
 	x.table = make([]bucket, size)
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
 	x.parts = 1
-	whole := slots*slotBytes + size*int(unsafe.Sizeof(bucket{}))
+	whole := slots*slotBytes + texts + size*int(unsafe.Sizeof(bucket{}))
 	if whole > partitioning.whole && len(x.keys.spaces) > 0 {
 		for x.parts*partitioning.part < whole && size/x.parts > partitioning.region {
 			x.parts *= 2
@@ -190,27 +192,33 @@ func (x *index) next(at uint64) uint64 {
 // build fills table and slots, partition by partition. It gives up if a region of the table is too small, which with
 // hashes that nobody can foresee does not happen to large ones.
 func (x *index) build(ctx context.Context, r *encodedRows, times *entityTimes, size, threads int) (done bool, err error) {
-	x.layout(r.usable, size)
+	texts := 0
+	if r.texts != nil {
+		texts = len(r.texts.bytes)
+	}
+	x.layout(r.usable, size, texts)
 	x.row, x.time = make([]int32, r.usable), make([]int64, r.usable)
 	if x.keys.form == wide {
 		x.words = make([]uint64, r.usable*len(x.keys.spaces))
 	}
 	if x.keys.form == text {
-		x.texts = make([][]byte, r.usable)
+		x.texts, x.textAt = make([]groupTexts, x.parts), make([]uint32, r.usable)
 	}
 	order, first := x.byPartition(r)
 	x.bounds = first
 	full := make([]bool, x.parts)
+	twins := make([]bool, x.parts)
 	groups := make([]int, x.parts)
 	err = inParallel(ctx, threads, x.parts, func(p int) error {
-		b := &builder{index: x, keys: r, times: times, rows: order[first[p]:first[p+1]], base: uint32(first[p])}
+		b := &builder{index: x, keys: r, times: times, rows: order[first[p]:first[p+1]], base: uint32(first[p]), part: p}
 		groups[p], full[p] = b.build(p * x.region)
+		twins[p] = b.twins
 		return nil
 	})
 	if err != nil {
 		return false, err
 	}
-	x.groups = 0
+	x.groups, x.twins = 0, slices.Contains(twins, true)
 	for p := range x.parts {
 		x.groups += groups[p]
 		if full[p] {

@@ -1,7 +1,6 @@
 package joins
 
 import (
-	"bytes"
 	"context"
 	"math"
 	"math/bits"
@@ -136,15 +135,28 @@ func (c *keyCoder) pack(t *tuples, rows int) {
 	}
 }
 
-// bytes is what keep takes for one row.
+// bytes is what keep takes for one row, texts apart.
 func (c *keyCoder) bytes() int64 {
 	switch c.form {
 	case wide:
 		return 8 + 16*int64(len(c.spaces))
 	case text:
-		return 8 + 48
+		return 8 + 8 + 4 + lengthBytes
 	}
 	return 8
+}
+
+// textBytes is what texts take that keep copies, and then the groups of the index.
+func (c *keyCoder) textBytes(t *tuples) (n int64) {
+	if c.form != text {
+		return 0
+	}
+	for i, key := range t.texts {
+		if t.state[i] == usable {
+			n += 2 * int64(len(key))
+		}
+	}
+	return n
 }
 
 // room makes room for the keys of n entity rows.
@@ -156,25 +168,30 @@ func (c *keyCoder) room(n int) *encodedRows {
 			r.words = append(r.words, make([]uint64, n))
 		}
 	case text:
-		r.texts = make([][]byte, n)
+		r.texts = &textKeys{ends: make([]int, 0, n)}
 	}
 	return r
 }
 
-// keep copies encoded keys to where entity rows from at on have theirs. Texts stay where they are: in the entity rows, or
-// in an arena that is not used again.
+// keep copies encoded keys to where entity rows from at on have theirs.
 func (c *keyCoder) keep(r *encodedRows, t *tuples, at, rows int) {
 	copy(r.hash[at:], t.hash[:rows])
 	for i := range r.words {
 		copy(r.words[i][at:], t.columns[i].words[:rows])
 	}
-	if r.texts != nil {
-		copy(r.texts[at:], t.texts[:rows])
+	if r.texts == nil {
+		return
+	}
+	for i, key := range t.texts[:rows] {
+		if t.state[i] == usable {
+			r.texts.bytes = append(r.texts.bytes, key...)
+		}
+		r.texts.ends = append(r.texts.ends, len(r.texts.bytes))
 	}
 }
 
-// holds reports whether a group of the index has the key that stands at i in a block.
-func (x *index) holds(start uint32, b *block, i int) bool {
+// holds reports whether a group of a partition has the key that stands at i in a block.
+func (x *index) holds(part int, start uint32, b *block, i int) bool {
 	switch x.keys.form {
 	case wide:
 		n := len(x.keys.spaces)
@@ -184,7 +201,7 @@ func (x *index) holds(start uint32, b *block, i int) bool {
 			}
 		}
 	case text:
-		return bytes.Equal(x.texts[start], b.text(i))
+		return x.texts[part].is(x.textAt[start], b.text(i))
 	}
 	return true
 }

@@ -51,12 +51,12 @@ func (b *best) match(part int, blocks []*block) error {
 	if b.view.index.parts > 1 && len(blocks) > 2 {
 		b.warm(part)
 	}
-	plain := b.view.index.keys.form <= packed && b.view.created == nil && b.seen == nil && !b.keep
+	plain := !b.view.index.twins && b.view.created == nil && b.seen == nil && !b.keep
 	for _, rows := range blocks {
 		if plain {
-			b.plain(rows)
+			b.plain(part, rows)
 		} else {
-			b.whole(rows)
+			b.whole(part, rows)
 		}
 	}
 	return nil
@@ -75,13 +75,21 @@ func (b *best) warm(part int) (sum uint64) {
 	for i := lo; i < hi; i += line / 8 {
 		sum += uint64(b.view.bounds.upper[i]) + uint64(b.time[i]) + b.tag[i]
 	}
+	if x.texts != nil {
+		for i := 0; i < len(x.texts[part]); i += line {
+			sum += uint64(x.texts[part][i])
+		}
+	}
 	return sum
 }
 
-// plain is for keys that are their hash, without questions about what has been seen or was known when.
-func (b *best) plain(rows *block) {
+// plain is for groups that each have a hash of their own, without questions about what has been seen or was known when. A
+// row whose hash is that of a group may still have another key, if the hash is not the key: that is asked only of rows that
+// would become the best, because what is there to compare is far away.
+func (b *best) plain(part int, rows *block) {
 	x := b.view.index
 	table, shift, mask := x.table, x.shift&63, uint64(x.region-1)
+	exact := x.keys.form <= packed
 	for i, hash := range rows.hash[:rows.n] {
 		at := hash >> shift
 		g := &table[at]
@@ -102,12 +110,12 @@ func (b *best) plain(rows *block) {
 		}
 		if b.created != nil {
 			c, now := candidate{time: t, created: rows.created[i], tag: rows.tag[i]}, b.at(slot)
-			if c.beats(&now) {
+			if c.beats(&now) && (exact || x.holds(part, g.start, rows, i)) {
 				b.set(slot, &c)
 			}
 			continue
 		}
-		if t > b.time[slot] || rows.tag[i] > b.tag[slot] {
+		if (t > b.time[slot] || rows.tag[i] > b.tag[slot]) && (exact || x.holds(part, g.start, rows, i)) {
 			b.time[slot], b.tag[slot] = t, rows.tag[i]
 		}
 	}
@@ -136,13 +144,13 @@ func countBelow(values []int64, v int64) uint32 {
 }
 
 // whole is for everything.
-func (b *best) whole(rows *block) {
+func (b *best) whole(part int, rows *block) {
 	v, x := b.view, b.view.index
 	exact := x.keys.form <= packed
 	for i, hash := range rows.hash[:rows.n] {
 		at := hash >> x.shift
 		g := &x.table[at]
-		for g.n != 0 && (g.hash != hash || !exact && !x.holds(g.start, rows, i)) {
+		for g.n != 0 && (g.hash != hash || !exact && !x.holds(part, g.start, rows, i)) {
 			at = x.next(at)
 			g = &x.table[at]
 		}

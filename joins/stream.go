@@ -193,7 +193,7 @@ func (s *stream) add(rec arrow.Record, first Position) error {
 			return err
 		}
 	}
-	if s.keys.form <= packed && (!s.timeless || timeColumn.NullN() == 0) && (created == nil || createdColumn.NullN() == 0) {
+	if (!s.timeless || timeColumn.NullN() == 0) && (created == nil || createdColumn.NullN() == 0) {
 		return s.scatter(times, created, first)
 	}
 	return s.scatterWhole(times, created, timeColumn, createdColumn, first)
@@ -211,13 +211,13 @@ func (s *stream) instants(scratch int, a arrow.Array) ([]int64, error) {
 // partition is how a hash is shifted to the right for its partition, of which mask keeps the bits.
 func (r *reading) partition() (shift uint, mask uint64) { return partitionOf(r.parts) }
 
-// scatter adds rows whose hash is their key and which have an event time and, if the view has them, a created time.
+// scatter adds rows which have an event time and, if the view has them, a created time.
 func (s *stream) scatter(times, created []int64, first Position) error {
 	state, hashes := s.tuples.state, s.tuples.hash
 	times, hashes = times[:len(state)], hashes[:len(state)]
 	early, late := s.early, s.late
 	shift, mask := s.partition()
-	has := uint64(hasTime)
+	has, hashed := uint64(hasTime), s.keys.form > packed
 	if created != nil {
 		has |= hasCreated
 	}
@@ -233,11 +233,17 @@ func (s *stream) scatter(times, created []int64, first Position) error {
 		if created != nil {
 			b.created[n] = created[i]
 		}
-		if b.n = n + 1; b.n == blockRows {
+		if hashed {
+			s.arena += b.putKey(n, &s.tuples, i)
+		}
+		if b.n = n + 1; b.n == blockRows || len(b.arena) > math.MaxInt32 {
 			if err := s.next(int(p)); err != nil {
 				return err
 			}
 		}
+	}
+	if s.arena > maxArena {
+		return s.flush()
 	}
 	return nil
 }
@@ -282,16 +288,21 @@ func (b *block) put(c *candidate, hash uint64, t *tuples, row int) (text int) {
 	if b.created != nil {
 		b.created[n] = c.created
 	}
+	b.n++
+	return b.putKey(n, t, row)
+}
+
+// putKey adds the key of row n, where its hash does not say it all, and returns how many bytes of text that took.
+func (b *block) putKey(n int, t *tuples, row int) (text int) {
 	for k := range b.words {
 		b.words[k][n] = t.columns[k].words[row]
 	}
-	if b.ends != nil {
-		b.arena = append(b.arena, t.texts[row]...)
-		b.ends[n] = uint32(len(b.arena))
-		text = len(t.texts[row])
+	if b.ends == nil {
+		return 0
 	}
-	b.n++
-	return text
+	b.arena = append(b.arena, t.texts[row]...)
+	b.ends[n] = uint32(len(b.arena))
+	return len(t.texts[row])
 }
 
 // next puts a full block aside.
