@@ -206,7 +206,7 @@ def test_list_actions(client):
         assert action.type and action.description
 
 
-def test_documented_fields(client):
+def test_documented_fields(world, client):
     """The fields of JSON that docs/flight.md shows are those that are there."""
     with open(os.path.join(server.ROOT, "docs", "flight.md")) as f:
         shown = {name: json.loads(text) for name, text in re.findall(r"(?s)\n```json (\w+)\n(.*?)\n```", f.read())}
@@ -214,6 +214,9 @@ def test_documented_fields(client):
     assert list(json.loads(listed[b"driver_stats"])) == list(shown.pop("ListFlights"))
     explained = list(client.do_action(fl.Action("flightd.explain", server.command({"all": {"view": "driver_stats"}}))))
     assert list(json.loads(explained[0].body.to_pybytes())) == list(shown.pop("explain"))
+    exchange_table(client, historical("driver_stats:conv_rate"), ENTITIES)
+    logged = [e for e in world.log_entries() if e.get("call") == "DoExchange" and e["views"] == ["driver_stats"]][-1]
+    assert list(logged) == list(shown.pop("log"))
     report = shown.pop("report")
     assert list(report) == ["views"] and list(report["views"]["driver_stats"]) == list(REPORT["views"]["driver_stats"])
     assert not shown

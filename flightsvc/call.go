@@ -32,7 +32,8 @@ type call struct {
 	views  []string
 	rows   int64
 	bytes  int64
-	trace  *joins.Trace
+	first  time.Duration // from the start until the first record batch of the answer was ready to go; 0: there was none
+	trace  *joins.Trace  // of a read, filled by its job alone
 
 	end     context.CancelCauseFunc // ends the call from outside of its work, with the reason
 	memory  *account
@@ -128,6 +129,14 @@ func (c *call) holds(bytes int64) {
 // keeps says that a part of the message that came last stays as long as the call.
 func (c *call) keeps(bytes int64) { c.message -= min(bytes, c.message) }
 
+// sent notes what went out of an answer.
+func (c *call) sent(a *answer) {
+	c.rows, c.bytes = a.rows, a.bytes
+	if !a.first.IsZero() {
+		c.first = a.first.Sub(c.start)
+	}
+}
+
 // close gives back all that the call holds.
 func (c *call) close() {
 	c.place.leave()
@@ -170,8 +179,11 @@ func (s *Server) finish(ctx context.Context, c *call, err error) error {
 	if c.caller != "" {
 		line = line.Str("caller", c.caller)
 	}
+	if c.first > 0 {
+		line = line.Dur("first_ms", c.first)
+	}
 	if t := c.trace; t != nil {
-		line = line.Int64("parts_read", t.PartsRead).Int64("parts_skipped", t.PartsSkipped).Int64("rows_read", t.RowsRead)
+		line = traced(line, t)
 	}
 	if err != nil {
 		line = line.Str("error", err.Error())
@@ -188,6 +200,21 @@ func (s *Server) finish(ctx context.Context, c *call, err error) error {
 		return status.Errorf(code, "internal error; the server's log has the details under call id %s", c.id)
 	}
 	return answer
+}
+
+// loggedSteps is how many steps of a plan are logged: a request may have a thousand views.
+const loggedSteps = 16
+
+// traced adds what a read did, by the names that explain has for it.
+func traced(line *zerolog.Event, t *joins.Trace) *zerolog.Event {
+	plan := t.Plan
+	if more := len(plan) - loggedSteps; more > 0 {
+		plan = append(plan[:loggedSteps:loggedSteps], fmt.Sprintf("and %d more", more))
+	}
+	return line.Strs("plan", plan).Int64("files_read", t.FilesRead).Int64("files_skipped", t.FilesSkipped).
+		Int64("parts_read", t.PartsRead).Int64("parts_skipped", t.PartsSkipped).
+		Int64("bytes_read", t.BytesRead).Int64("bytes_skipped", t.BytesSkipped).
+		Int64("rows_read", t.RowsRead).Int64("feature_rows_fetched", t.Fetched)
 }
 
 // concealed is what an error does not say and wraps all the same: it is not for clients.

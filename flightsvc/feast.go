@@ -120,7 +120,7 @@ func (s *Server) feastAnswer(ctx context.Context, f *tickets.Feast, entities *st
 	}
 	a := newAnswer(out, schema, c.memory)
 	err = a.stream(ctx, records, func() []byte { return nil })
-	c.rows, c.bytes = a.rows, a.bytes
+	c.sent(a)
 	return err
 }
 

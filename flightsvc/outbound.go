@@ -12,6 +12,7 @@ import (
 type outbound struct {
 	header, metadata []byte
 	body             [][]byte
+	batch            bool   // a record batch, and not the schema
 	size             int64  // of the body
 	release          func() // called once, when nobody reads the buffers any more; nil: there is nothing to release
 	encoded          bool

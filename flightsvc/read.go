@@ -96,7 +96,7 @@ func (s *Server) answer(ctx context.Context, t *tickets.Ticket, entities *stores
 	c.trace = job.Trace
 	a := newAnswer(out, job.Schema(), c.memory)
 	err = a.stream(ctx, job.Records(ctx), func() []byte { return reportJSON(job.Report) })
-	c.rows, c.bytes = a.rows, a.bytes
+	c.sent(a)
 	return err
 }
 

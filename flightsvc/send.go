@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
@@ -30,6 +31,7 @@ type answer struct {
 	schema *arrow.Schema
 	rows   int64
 	bytes  int64
+	first  time.Time // when the first record batch was ready to go; zero: there was none
 }
 
 func newAnswer(out dataSender, schema *arrow.Schema, memory *account) *answer {
@@ -109,7 +111,7 @@ func (a *answer) WritePayload(p ipc.Payload) error {
 	}
 	header := p.Meta()
 	defer header.Release()
-	m := &outbound{header: bytes.Clone(header.Bytes())}
+	m := &outbound{header: bytes.Clone(header.Bytes()), batch: a.record != nil}
 	if err := p.SerializeBody(m); err != nil {
 		return err
 	}
@@ -162,6 +164,9 @@ func (a *answer) flush() error {
 		return nil
 	}
 	m := a.held
+	if m.batch && a.first.IsZero() {
+		a.first = time.Now()
+	}
 	a.bytes += int64(len(m.header)) + m.size
 	err := a.out.SendMsg(m)
 	a.drop()

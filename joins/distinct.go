@@ -111,12 +111,14 @@ func (d *distinct) read(ctx context.Context, v *View, w Window) error {
 	sel := Selection{Columns: append(columns, v.EventTime), Time: v.EventTime, Start: w.Start, End: w.End}
 	parts := window.parts(v.Table, v.EventTime, d.options)
 	d.options.Trace.parts(v.Table, parts, sel.Columns)
+	var rows int64
 	for _, part := range parts {
 		for rec, err := range v.Table.Read(ctx, part, sel) {
 			if err == nil {
 				err = ctx.Err()
 			}
 			if err == nil {
+				rows += rec.NumRows()
 				err = d.batch(ctx, rec, window, u)
 			}
 			if err != nil {
@@ -124,15 +126,17 @@ func (d *distinct) read(ctx context.Context, v *View, w Window) error {
 			}
 		}
 	}
+	if t := d.options.Trace; t != nil {
+		t.RowsRead += rows
+		t.Plan = append(t.Plan, fmt.Sprintf("%s: entity rows made of %d of %d parts, %d rows of %v", v.Name,
+			len(parts), len(v.Table.Parts()), rows, sel.Columns))
+	}
 	return nil
 }
 
 // batch adds the rows of one record that are in the window and new.
 func (d *distinct) batch(ctx context.Context, rec arrow.Record, window span, u unit) error {
 	last := len(d.spaces) - 1
-	if d.options.Trace != nil {
-		d.options.Trace.RowsRead += rec.NumRows()
-	}
 	column := rec.Column(last)
 	times, err := instants(column, nil)
 	if err != nil {
