@@ -2,9 +2,9 @@
 
     python run.py [STAGE ...] [--fuzztime 3s]        stages: lint go example fuzz e2e feast; none named: all, in this order
 
-A test is a top-level Go test, a pytest test, a fuzz target that ran for a while without a finding, gofmt, vet. A package
-that does not build, or dies outside its tests, is one failed test. A skipped test (a skipped subtest too) fails the run
-unless allowed-skips.txt has it with a reason.
+A test is a top-level Go test, a pytest test, a fuzz target that ran for a while without a finding, gofmt, vet, the
+benchmarks of a package, each run once. A package that does not build, or dies outside its tests, is one failed test. A
+skipped test (a skipped subtest too) fails the run unless allowed-skips.txt has it with a reason.
 """
 
 import argparse
@@ -80,6 +80,24 @@ def go(results, _):
         go_test(results, ROOT, module, ["-race"] + raced, {"CGO_ENABLED": "1"})
     if plain:
         go_test(results, ROOT, module, plain)
+    benchmarks(results)
+
+
+def benchmarks(results):
+    """Every benchmark once, without the race detector: one that nobody runs measures nothing after a while."""
+    folders = set()
+    for path in go_files(ROOT):
+        with open(path, encoding="utf-8") as f:
+            if path.endswith("_test.go") and "\nfunc Benchmark" in f.read():
+                folders.add(os.path.relpath(os.path.dirname(path), ROOT))
+    for folder in sorted(folders):
+        start = time.monotonic()
+        done = run(["go", "test", "-run", "^$", "-bench", ".", "-benchtime", "1x", "./" + folder])
+        if done.returncode != 0:
+            results.fail(f"{folder}: benchmarks", done.stdout)
+        else:
+            results.ok()
+            print(f"ok  {folder:40} benchmarks {time.monotonic() - start:5.1f} s", flush=True)
 
 
 def example(results, _):

@@ -22,9 +22,11 @@ func BenchmarkRead(b *testing.B) {
 	fields := []arrow.Field{nullable("key", columns[0].DataType()), nullable("time", columns[1].DataType()), nullable("name", columns[2].DataType())}
 	stream := write(b, []arrow.Record{array.NewRecord(arrow.NewSchema(fields, nil), columns, 100_000)})
 	b.SetBytes(int64(len(stream)))
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := read(Bytes(stream), Limits{}); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/row")
 }
