@@ -3,30 +3,23 @@
     python run.py --flightd ../bin/flightd --data DIR [--full] [--only TEXT] [--scale N] [--json FILE]
 
 Runs alternate, the minimum of at least three counts, and every answer is compared row by row. Times are what a pyarrow client
-sees that streams the answer over loopback; memory is the peak resident set of a server that was started for that line alone.
-The files are in the page cache. --full adds the lines that take long; --scale divides all numbers of rows, to try it out.
+sees that streams the answer over loopback, in all and until the first batch. Memory is the peak resident set of a server that
+was started for that line alone, CPU the processor time of that server in the run that counts. The files are in the page cache.
+--full adds the lines that take long; --scale divides all numbers of rows, to try it out; --json writes all that was measured.
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
 import json
 import os
 import platform
-import re
-import statistics
-import subprocess
-import sys
-import threading
-import time
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.flight as fl
 
 import data
+import measure
+import report
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 MILLION = 1_000_000
 
 
@@ -41,7 +34,8 @@ class Line:
     peers: tuple = ("tuned", "duckdb")
     ttl: int = 0  # seconds; 0: none
     days: tuple = (0, data.DAYS)  # of the entity rows
-    target: tuple = ()  # (rival, times)
+    target: tuple = ()  # (rival, times); none: how it stands beside the fastest is said all the same
+    limits: dict = dataclasses.field(default_factory=dict)  # of flightd's configuration, for this line
     full: bool = False
 
 
@@ -58,6 +52,7 @@ LINES = [
     Line("two integer keys", million(10, key="two"), peers=("tuned",), target=("tuned", 4)),
     Line("sorted by time", million(10, order="time"), target=("best", 3)),
     Line("sorted by key", million(10, order="key"), target=("best", 3)),
+    Line("1M x 1M", million(1), peers=("tuned",)),
     Line("1M x 100M", million(100), peers=("tuned",), target=("tuned", 5), full=True),
     Line("10k x 100M, log sorted by time, ttl 1 day, entity rows of one day", million(100, order="time"), entities=10_000, ttl=86_400,
          days=(20, 21), peers=("tuned",), target=("tuned", 2), full=True),
@@ -70,159 +65,11 @@ LINES = [
     Line("newest row of 1M keys in 10M rows", million(10), work="latest", peers=("duckdb",), target=("duckdb", 5)),
 ]
 
-
-class Server:
-    """A server process and a client of it."""
-
-    def __init__(self, name, command, find_port):
-        self.name = name
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        port = next((found for line in self.process.stdout if (found := find_port(line))), None)
-        if port is None:
-            sys.exit(f"{name} did not start")
-        threading.Thread(target=lambda: [None for _ in self.process.stdout], daemon=True).start()
-        self.address = f"grpc://127.0.0.1:{port}"
-        self.client = self.connect()
-
-    def peak_memory(self):
-        """Peak resident bytes so far."""
-        with open(f"/proc/{self.process.pid}/status") as f:
-            return int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1)) * 1024
-
-    def stop(self):
-        self.client.close()
-        self.process.terminate()
-        self.process.wait()
-
-    def rows(self, work):
-        """The reader of the answer to a work without entity rows."""
-        ticket = json.dumps({work: {"view": "stats"}}) if self.name == "flightd" else work
-        return self.client.do_get(fl.Ticket(ticket.encode()))
-
-    def join(self, line, entities, client=None):
-        """The joined rows."""
-        command = json.dumps({"historical": {"features": [f"stats:{f}" for f in line.source.feature_columns]}})
-        writer, reader = (client or self.client).do_exchange(fl.FlightDescriptor.for_command(command.encode()))
-        with writer:
-            writer.begin(entities.schema)
-            writer.write_table(entities, max_chunksize=65_536)
-            writer.done_writing()
-            return reader.read_all()
-
-    def connect(self):
-        return fl.connect(self.address)
-
-
-def flightd(binary, path, line):
-    view = {"store": "main", "source": os.path.basename(path), "keys": line.source.key_columns, "timestamp": "event_timestamp"}
-    if line.source.created:
-        view["created"] = "created"
-    if line.ttl:
-        view["ttl"] = f"{line.ttl}s"
-    with open(path + ".yaml", "w") as f:
-        json.dump({"stores": {"main": {"type": "file", "root": os.path.dirname(path)}}, "feature_views": {"stats": view}}, f)
-    command = [binary, "serve", "--config", path + ".yaml", "--listen", "127.0.0.1:0"]
-    return Server("flightd", command, lambda text: json.loads(text)["addr"].split(":")[1] if '"serving"' in text else None)
-
-
-def peer(engine, path, line):
-    spec = {"keys": line.source.key_columns, "features": line.source.feature_columns, "created": line.source.created, "ttl": line.ttl or None}
-    return Server(engine, [sys.executable, os.path.join(HERE, "peers.py"), engine, path, json.dumps(spec)], lambda text: int(text))
-
-
-def ask(server, line, entities):
-    """Seconds of an answer, and the answer; of one that streams everything, the number of rows alone."""
-    if line.work == "small":
-        return small(server, line, entities)
-    if line.work == "clients":
-        return clients(server, line, entities)
-    start = time.perf_counter()
-    if line.work == "join":
-        answer = server.join(line, entities)
-    elif line.work == "latest":
-        answer = server.rows("latest").read_all()
-    else:
-        answer = sum(chunk.data.num_rows for chunk in server.rows("all"))
-    return time.perf_counter() - start, answer
-
-
-def small(server, line, entities, calls=100):
-    seconds = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        answer = server.join(line, entities)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), answer
-
-
-def clients(server, line, entities, count=8, calls=4):
-    def work(_):
-        with server.connect() as client:
-            return [server.join(line, entities, client) for _ in range(calls)]
-    start = time.perf_counter()
-    with concurrent.futures.ThreadPoolExecutor(count) as threads:
-        answers = list(threads.map(work, range(count)))
-    return (time.perf_counter() - start) / (count * calls), answers[-1][-1]
-
-
-def in_order(answer, line):
-    """The features of an answer in an order that all servers' can be brought into."""
-    if line.work == "all":
-        return answer
-    if "__row" in answer.column_names:
-        answer = answer.take(np.argsort(answer.column("__row").to_numpy()))
-    elif line.work == "latest":
-        answer = answer.sort_by([(k, "ascending") for k in line.source.key_columns])
-    return answer.select(line.source.feature_columns).combine_chunks()
-
-
-def measure(line, binary, folder, repeats):
-    """{server: {seconds, memory}}; a wrong answer ends the run."""
-    path = line.source.write(folder)
-    entities = line.source.entity_rows(line.entities, line.days) if line.work not in ("all", "latest") else None
-    servers = [flightd(binary, path, line)] + [peer(engine, path, line) for engine in line.peers]
-    best, ours = {}, None
-    for round in range(repeats):
-        for s in servers:
-            seconds, answer = ask(s, line, entities)
-            best[s.name] = min(seconds, best.get(s.name, seconds))
-            if round > 0:
-                continue
-            answer = in_order(answer, line)
-            if s.name == "flightd":
-                ours = answer
-            elif answer != ours and not same(ours, answer):
-                sys.exit(f"{line.title}: the answers of flightd and {s.name} differ")
-    result = {s.name: {"seconds": best[s.name], "memory": s.peak_memory()} for s in servers}
-    for s in servers:
-        s.stop()
-    return result
-
-
-def same(ours, theirs):
-    """Row-exact, but for dates of types that mean the same."""
-    return isinstance(ours, pa.Table) and ours.equals(theirs.cast(ours.schema))
-
-
-def rivals(line, result):
-    return {name: r for name, r in result.items() if name != "flightd"}
-
-
-def report(results):
-    names = {"tuned": "DuckDB, tuned", "duckdb": "DuckDB", "polars": "Polars", "dataset": "pyarrow dataset"}
-    print(f"\n| work | flightd | rivals | times faster | wanted | memory |\n|---|---|---|---|---|---|")
-    for line, result in results:
-        ours = result["flightd"]
-        others = rivals(line, result)
-        rival, times = line.target
-        against = min(others, key=lambda name: others[name]["seconds"]) if rival == "best" else rival
-        text = ", ".join(f"{names[name]} {seconds(r)}" for name, r in others.items())
-        print(f"| {line.title} | {seconds(ours)}, {ours['memory'] / 2**20:.0f} MiB | {text} "
-              f"| {others[against]['seconds'] / ours['seconds']:.1f} ({names[against]}) | {times} | 1/{others[against]['memory'] / ours['memory']:.1f} |")
-
-
-def seconds(r):
-    return f"{r['seconds']:.2f} s" if r["seconds"] >= 0.1 else f"{1000 * r['seconds']:.0f} ms"
+# Lines that differ in one thing, the smallest first: what it costs is to grow as that does, or less.
+GROWTH = {
+    "rows": ("1M x 1M", "1M x 10M, 1M keys, random order", "1M x 100M"),
+    "features": ("1M x 10M, 1M keys, random order", "50 features"),
+}
 
 
 def scaled(line, n):
@@ -247,15 +94,17 @@ def main():
         if args.only not in line.title or line.full and not (args.full or args.only):
             continue
         line = scaled(line, args.scale)
-        results.append((line, measure(line, args.flightd, folder, args.repeats)))
+        results.append((line, measure.measure(line, args.flightd, folder, args.repeats)))
         print(line.title, {name: f"{r['seconds']:.3f} s, {r['memory'] >> 20} MiB" for name, r in results[-1][1].items()}, flush=True)
     import duckdb
     import polars
     print(f"\n{os.cpu_count()} cores, {platform.machine()}; DuckDB {duckdb.__version__}, Polars {polars.__version__}, pyarrow {pa.__version__}")
-    report(results)
+    steps = report.growth(results, GROWTH)
+    report.show(results, steps)
     if args.json:
+        lines = {line.title: {**result, "ratios": report.ratios(line, result)} for line, result in results}
         with open(args.json, "w") as f:
-            json.dump({line.title: result for line, result in results}, f, indent=1)
+            json.dump({**lines, "growth": steps}, f, indent=1)
 
 
 if __name__ == "__main__":
