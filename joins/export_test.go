@@ -7,3 +7,10 @@ func Partition() (undo func()) {
 	partitioning.whole, partitioning.part, partitioning.region, partitioning.rows, partitioning.stretch, partitioning.large = 0, 1, 4, 4, 3, 2
 	return func() { partitioning = before }
 }
+
+// Cached makes indexes pay for few rows, and be built in small partitions, until undo is called.
+func Cached() (undo func()) {
+	before := caching
+	caching.least, caching.group, caching.slot, caching.partition = 1, 0, 0, 8
+	return func() { caching = before }
+}

@@ -45,6 +45,15 @@ func hashWord(w uint64) uint64 {
 	return w ^ w>>33
 }
 
+// unhashWord is the word that has a hash.
+func unhashWord(w uint64) uint64 {
+	w ^= w >> 33
+	w *= 0x9cb4b2f8129337db // times 0xc4ceb9fe1a85ec53 is 1
+	w ^= w >> 33
+	w *= 0x4f74430c22a54005 // times 0xff51afd7ed558ccd is 1
+	return w ^ w>>33 ^ wordSeed
+}
+
 // tuples are the encoded keys of one batch: for each row its state, its hash and, where the hash does not say it all,
 // its encoded key.
 type tuples struct {

@@ -81,19 +81,24 @@ func rangeOf(ctx context.Context, e Entities, key string, s space, col *keyColum
 		if err := col.encode(rec.Column(column), s, state); err != nil {
 			return r, err
 		}
-		for row, w := range col.words[:rec.NumRows()] {
-			switch {
-			case state[row] != usable:
-			case !r.known:
-				r = keyRange{w, w, true}
-			case s.signed():
-				r.lo, r.hi = uint64(min(int64(r.lo), int64(w))), uint64(max(int64(r.hi), int64(w)))
-			default:
-				r.lo, r.hi = min(r.lo, w), max(r.hi, w)
-			}
-		}
+		r.widen(s, col.words[:rec.NumRows()], state)
 	}
 	return r, nil
+}
+
+// widen makes room for the usable ones of some words.
+func (k *keyRange) widen(s space, words []uint64, state []uint8) {
+	for row, w := range words {
+		switch {
+		case state[row] != usable:
+		case !k.known:
+			*k = keyRange{w, w, true}
+		case s.signed():
+			k.lo, k.hi = uint64(min(int64(k.lo), int64(w))), uint64(max(int64(k.hi), int64(w)))
+		default:
+			k.lo, k.hi = min(k.lo, w), max(k.hi, w)
+		}
+	}
 }
 
 // encode fills t with the hashes of rows, their states and, where the hash does not say it all, their keys.

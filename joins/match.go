@@ -143,15 +143,24 @@ func rowsOf(t Table, parts []int) int {
 	return int(min(rows, math.MaxInt32))
 }
 
-// match matches all parts of the view's table that may matter, in parallel.
-func (v *boundView) match(ctx context.Context, opt Options, m matching, parts []int) (*best, int64, error) {
+// match matches all parts of the view's table that may matter, in parallel: from indexes, and those that are left as they
+// stream past.
+func (v *boundView) match(ctx context.Context, opt Options, m matching, parts *cachedParts) (*best, int64, error) {
 	bests := make([]*best, m.threads)
 	for t := range bests {
 		if bests[t] = bests[0]; t == 0 || !m.shared {
 			bests[t] = newBest(v, opt.Report != nil, false)
 		}
 	}
-	rows, err := v.reading().streamAll(ctx, m.threads, m.blocks, parts, v.selection(opt), func(t int) sink { return bests[t] })
+	for _, use := range parts.uses {
+		if err := use.lookup(ctx, bests[0], opt.threads()); err != nil {
+			return nil, 0, err
+		}
+	}
+	if len(parts.stream) == 0 {
+		return bests[0], 0, nil
+	}
+	rows, err := v.reading().streamAll(ctx, m.threads, m.blocks, parts.stream, v.selection(opt), func(t int) sink { return bests[t] })
 	if err != nil {
 		return nil, 0, err
 	}
@@ -175,7 +184,15 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 	if !canGather {
 		threads = 1
 	}
-	m, reserved, err := c.planMatching(ctx, v, parts, threads)
+	from := &cachedParts{stream: parts}
+	if canGather {
+		var err error
+		if from, err = c.cached(ctx, v, parts); err != nil {
+			return err
+		}
+		defer from.release()
+	}
+	m, reserved, err := c.planMatching(ctx, v, from.stream, threads)
 	if err != nil {
 		return err
 	}
@@ -184,7 +201,8 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 	var found *best
 	var rows int64
 	if canGather {
-		found, rows, err = v.match(ctx, opt, m, parts)
+		found, rows, err = v.match(ctx, opt, m, from)
+		from.release()
 		joined.fetch = c.fetchByPosition(v, gatherer)
 	} else {
 		found, rows, joined.keeper, err = v.matchAndKeep(ctx, opt, m, parts, c.memory)
@@ -202,23 +220,26 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 	if joined.winners, err = v.fill(ctx, found, c.rows, opt); err != nil {
 		return err
 	}
-	c.trace(v, parts, rows, m, canGather)
+	c.trace(v, from, rows, m, canGather)
 	return nil
 }
 
-func (c *call) trace(v *boundView, read []int, rows int64, m matching, canGather bool) {
+func (c *call) trace(v *boundView, from *cachedParts, rows int64, m matching, canGather bool) {
 	t := c.options.Trace
 	if t == nil {
 		return
 	}
 	all := len(v.Table.Parts())
-	t.parts(v.Table, read, v.columns)
+	t.parts(v.Table, from.allRead(), v.columns)
 	t.RowsRead += rows
 	how := "features fetched by position"
 	if !canGather {
 		how = "features of the best rows kept while reading"
 	}
+	for _, note := range from.notes {
+		t.Plan = append(t.Plan, v.Name+": "+note)
+	}
 	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %s in %s and %s, %s, %s",
-		v.Name, len(read), all, rows, v.columns, count(len(v.index.row), "entity row"), count(v.index.groups, "group"),
+		v.Name, len(from.stream), all, rows, v.columns, count(len(v.index.row), "entity row"), count(v.index.groups, "group"),
 		count(v.index.parts, "partition"), count(m.threads, "thread"), how))
 }

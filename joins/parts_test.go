@@ -28,11 +28,14 @@ type partsTable struct {
 	batch  int64 // greatest batch
 	reads  atomic.Int64
 	fail   func(part int, row int64) error // nil: never
+	id     int64
 }
+
+var tables atomic.Int64
 
 // newPartsTable cuts records into parts and decides how large batches are.
 func newPartsTable(rng *rand.Rand, schema *arrow.Schema, records []arrow.Record) *partsTable {
-	t := &partsTable{schema: decodedSchema(schema), batch: int64(1 + rng.IntN(9))}
+	t := &partsTable{schema: decodedSchema(schema), batch: int64(1 + rng.IntN(9)), id: tables.Add(1)}
 	for _, rec := range records {
 		for rec.NumRows() > 0 {
 			n := rec.NumRows()
@@ -140,8 +143,15 @@ func scribble(rec arrow.Record) {
 	}
 }
 
-// gatherTable is a partsTable that can be asked for rows by position.
+// gatherTable is a partsTable that can be asked for rows by position, and whose parts mostly have an identity.
 type gatherTable struct{ *partsTable }
+
+func (t gatherTable) Identity(part int) string {
+	if part%5 == 4 {
+		return ""
+	}
+	return fmt.Sprintf("table %d part %d", t.id, part)
+}
 
 func (t gatherTable) ReadRows(ctx context.Context, part int, lo, hi int64, sel joins.Selection) iter.Seq2[arrow.Record, error] {
 	if lo < 0 || lo >= hi || hi > t.parts[part].NumRows() {

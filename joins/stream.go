@@ -135,10 +135,7 @@ func (s *stream) part(ctx context.Context, part int, sel Selection, after func(a
 
 // stretch streams the rows of a stretch.
 func (s *stream) stretch(ctx context.Context, p stretch, sel Selection) error {
-	if p.whole {
-		return s.part(ctx, p.part, sel, nil)
-	}
-	return s.records(ctx, s.table.(Slicer).ReadRows(ctx, p.part, p.lo, p.hi, sel), At(p.part, p.lo), nil)
+	return s.records(ctx, p.read(ctx, s.table, sel), At(p.part, p.lo), nil)
 }
 
 // records streams rows that follow each other in a part.
@@ -345,6 +342,14 @@ type stretch struct {
 	part   int
 	whole  bool
 	lo, hi int64
+}
+
+// read reads the rows of a stretch.
+func (p *stretch) read(ctx context.Context, table Table, sel Selection) iter.Seq2[arrow.Record, error] {
+	if p.whole {
+		return table.Read(ctx, p.part, sel)
+	}
+	return table.(Slicer).ReadRows(ctx, p.part, p.lo, p.hi, sel)
 }
 
 // stretches cuts large parts so that several threads end at about the same time.

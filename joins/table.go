@@ -62,6 +62,15 @@ type Weigher interface {
 	Bytes(part int, columns []string) int64
 }
 
+// Identified is a Table that knows which parts will not change, so that what is known of them can be kept from one call to the
+// next (IndexCache).
+type Identified interface {
+	Table
+	// Identity names a part and its content: two parts with an equal one, of this table or another one, have the same rows in
+	// the same order, in all columns that have the same name and type in both. Empty: the part may change, or nothing is known.
+	Identity(part int) string
+}
+
 // Part describes one part of a Table.
 type Part struct {
 	Rows int64  // -1: unknown before it is read

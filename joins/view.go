@@ -50,6 +50,9 @@ type Options struct {
 	NoPrune bool    // read every part; for tests and for exact reports
 	Trace   *Trace  // filled with what the call did; nil: not wanted
 
+	// Indexes keeps indexes of tables whose parts do not change, for the next calls; nil: every call streams.
+	Indexes *IndexCache
+
 	// GatherBytes is how many bytes of features are held at once, on the way from a table to the answer; an answer that is
 	// larger is put together in ranges of entity rows, each of which asks the tables again. 0: 256 MiB.
 	GatherBytes int64
