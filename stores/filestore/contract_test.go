@@ -63,6 +63,7 @@ func orEmpty(table storetest.Table) []arrow.Record {
 }
 
 func TestContract(t *testing.T) {
+	defer filestore.Settled(0)()
 	for _, l := range layouts {
 		t.Run(l.name, func(t *testing.T) {
 			roots := make(map[stores.OfflineStore]string)

@@ -92,7 +92,7 @@ func (s *Store) open(ctx context.Context, listing []found) ([]openFile, error) {
 	g.SetLimit(2 * runtime.GOMAXPROCS(0))
 	for i, f := range listing {
 		if known := s.footers.get(f); known != nil {
-			files[i] = openFile{known, f.partitions}
+			files[i] = openFile{known, f.partitions, f.info}
 			continue
 		}
 		g.Go(func() error {
@@ -100,7 +100,7 @@ func (s *Store) open(ctx context.Context, listing []found) ([]openFile, error) {
 				return err
 			}
 			read, err := s.readFooter(f)
-			files[i] = openFile{read, f.partitions}
+			files[i] = openFile{read, f.partitions, f.info}
 			return err
 		})
 	}

@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"context"
+	"io/fs"
 	"iter"
 	"slices"
 	"strconv"
@@ -14,14 +15,15 @@ import (
 	"github.com/flightd/flightd/joins"
 )
 
-// openFile is a file in a listing: the footer, which listings share, and the folders on the way.
+// openFile is a file in a listing: the footer, which listings share, the folders on the way, and what the listing saw.
 type openFile struct {
 	*file
 	partitions []partition
+	listed     fs.FileInfo
 }
 
 // table is one listing of a source: its files in the order of semantics P12, cut into row groups.
-// It implements joins.Gatherer, joins.Giver, joins.Slicer and joins.Ranger.
+// It implements joins.Gatherer, joins.Giver, joins.Slicer, joins.Ranger and joins.Identified.
 type table struct {
 	*layout
 	files []openFile

@@ -10,11 +10,11 @@ import (
 
 // abilities are what a store can do beyond OfflineStore, found by assertion, as those who call a store find them.
 type abilities struct {
-	tables, gathers, gives, slices, ranges bool
-	plans                                  bool
-	appends                                bool
-	refuses                                bool // there is an Append, and it says ErrUnsupported
-	replaces                               bool
+	tables, gathers, gives, slices, ranges, identifies bool
+	plans                                              bool
+	appends                                            bool
+	refuses                                            bool // there is an Append, and it says ErrUnsupported
+	replaces                                           bool
 }
 
 // hidden is a store without its optional abilities.
@@ -36,6 +36,7 @@ func (h Harness) abilities(t *testing.T) (a abilities, err error) {
 		_, a.gives = table.(joins.Giver)
 		_, a.slices = table.(joins.Slicer)
 		_, a.ranges = table.(joins.Ranger)
+		_, a.identifies = table.(joins.Identified)
 	}
 	if ws, ok := s.OfflineStore.(stores.WritableStore); ok {
 		_, err := ws.Append(t.Context(), s.src, "anything to write?", rowsOf(s.table.zeroRows(), nil))
@@ -81,6 +82,10 @@ func needsSlice(_ Harness, a abilities) string {
 
 func needsRange(_ Harness, a abilities) string {
 	return unless(a.ranges, "its tables are not joins.Ranger")
+}
+
+func needsIdentity(_ Harness, a abilities) string {
+	return unless(a.identifies, "its tables are not joins.Identified")
 }
 
 func needsPlan(_ Harness, a abilities) string {

@@ -116,14 +116,16 @@ func (b broken) Close() error {
 	return b.Store.Close()
 }
 
-// brokenTable is a table with its reading replaced. It is a joins.Ranger that knows nothing, unless it is told what to say.
+// brokenTable is a table with its reading replaced. It is a joins.Ranger and a joins.Identified that knows nothing, unless it is
+// told what to say.
 type brokenTable struct {
 	joins.Gatherer
-	read    scanChange
-	parts   func([]joins.Part) []joins.Part
-	gather  func(ctx context.Context, rows []int64, columns []string, gather gatherFunc) (arrow.Record, error)
-	reading *sync.Mutex
-	bounds  *[2]int64
+	identity func(part int) string
+	read     scanChange
+	parts    func([]joins.Part) []joins.Part
+	gather   func(ctx context.Context, rows []int64, columns []string, gather gatherFunc) (arrow.Record, error)
+	reading  *sync.Mutex
+	bounds   *[2]int64
 }
 
 // brokenRows begins a row too early, where there is one.
@@ -161,6 +163,13 @@ func (b brokenGive) Give(ctx context.Context, part int, sel stores.Selection) re
 			}
 		}
 	}
+}
+
+func (b brokenTable) Identity(part int) string {
+	if b.identity == nil {
+		return ""
+	}
+	return b.identity(part)
 }
 
 type gatherFunc func(context.Context, []int64, []string) (arrow.Record, error)

@@ -285,6 +285,12 @@ var tableFaults = []fault{
 	})},
 	{check: "bounds", what: "too tight", breaks: inTable(brokenTable{bounds: &[2]int64{1, 2}})},
 	{check: "bounds", what: "says there is no value", breaks: inTable(brokenTable{bounds: &[2]int64{1, 0}})},
+	{check: "identity", what: "one for all", breaks: inTable(brokenTable{identity: func(int) string { return "a part" }})},
+	{check: "identity", what: "of another part", breaks: func(s *memstore.Store) stores.OfflineStore {
+		return &broken{Store: s, table: func(table joins.Table) joins.Table {
+			return brokenTable{Gatherer: table.(joins.Gatherer), identity: func(part int) string { return fmt.Sprint(len(table.Parts()) - part) }}
+		}}
+	}},
 	{check: "snapshot", what: "grows", breaks: func(s *memstore.Store) stores.OfflineStore {
 		return &broken{Store: s, table: func(joins.Table) joins.Table { return live{s} }}
 	}},

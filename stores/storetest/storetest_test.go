@@ -110,6 +110,7 @@ func TestLeftOut(t *testing.T) {
 	for _, want := range []omission{
 		{"parts", "it is not a stores.TableStore"}, {"projection of parts", "it is not a stores.TableStore"},
 		{"gather", "its tables are not joins.Gatherer"}, {"bounds", "its tables are not joins.Ranger"},
+		{"identity", "its tables are not joins.Identified"},
 		{"plan", "it is not a stores.PlanningStore, or plans none of the requests"},
 		{"append", "it is not a stores.WritableStore, or read-only"}, {"durable", "it is not a stores.WritableStore, or read-only"},
 		{"read-only", "it has no Append that says ErrUnsupported"},
