@@ -94,6 +94,7 @@ type Auth struct {
 // Limits bound what the server takes on.
 type Limits struct {
 	Memory     Size          `yaml:"memory"`      // joins, uploads and staged rows of all calls together
+	Index      Size          `yaml:"index"`       // indexes of files that are kept, beside Memory; 0: none
 	EntityRows int64         `yaml:"entity_rows"` // of one request
 	Message    Size          `yaml:"message"`     // one received message
 	Staged     Size          `yaml:"staged"`      // staged entity rows; no more than Memory

@@ -203,7 +203,7 @@ func TestValues(t *testing.T) {
 		TLS:  &TLS{Cert: "testdata/server.pem", Key: "/etc/keys/server.key", ClientCA: "testdata/ca.pem"},
 		Auth: Auth{Type: "none"},
 		Limits: Limits{
-			Memory: 8 << 30, EntityRows: 1_000_000, Message: 100_000_000, Staged: 1 << 30, StagedFor: 90 * time.Minute,
+			Memory: 8 << 30, Index: 512 << 20, EntityRows: 1_000_000, Message: 100_000_000, Staged: 1 << 30, StagedFor: 90 * time.Minute,
 			Concurrent: 32, QueueFor: 500 * time.Millisecond, Query: 2 * time.Hour, Stalled: 10 * time.Minute,
 		},
 		Log:             Log{Level: "debug", Format: "json"},

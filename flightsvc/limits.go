@@ -13,6 +13,7 @@ import (
 // Limits bound what the server takes on. A zero field means its default.
 type Limits struct {
 	Memory     int64         // bytes for joins, uploads, staged rows, answers on their way; 4 GiB
+	Index      int64         // bytes of indexes that are kept, beside Memory; 0: none are
 	EntityRows int64         // entity rows of one request; 50 million
 	Message    int64         // bytes of one received message; 512 MiB
 	Staged     int64         // bytes of staged entity rows; 1 GiB

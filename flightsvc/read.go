@@ -117,7 +117,10 @@ func (s *Server) plan(ctx context.Context, t *tickets.Ticket, entities *stores.R
 
 // planOptions are what the server lends to the jobs of a call: what all may hold of features at once is a share of its memory.
 func (s *Server) planOptions(c *call) stores.Options {
-	return stores.Options{Budget: c.memory, EntityRows: s.limits.EntityRows, GatherBytes: max(s.limits.Memory/int64(s.limits.Concurrent), 8<<20)}
+	return stores.Options{
+		Budget: c.memory, EntityRows: s.limits.EntityRows, Indexes: s.indexes,
+		GatherBytes: max(s.limits.Memory/int64(s.limits.Concurrent), 8<<20),
+	}
 }
 
 // entityRows are the rows that a ticket itself brings: inline or staged. nil: it brings none.

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/joins"
 	"github.com/flightd/flightd/ondemand"
 	"github.com/flightd/flightd/registry"
 	"github.com/flightd/flightd/stores"
@@ -52,6 +53,7 @@ type Server struct {
 	health   *health.Server
 	arrivals *arrivals
 	memory   *pool
+	indexes  *joins.IndexCache
 	reads    *gate // retrievals
 	uploads  *gate // calls that receive entity rows
 	plans    *gate // calls that only look at sources
@@ -80,6 +82,9 @@ func New(opt Options) (*Server, error) {
 		arrivals: newArrivals(max(limits.Memory/2, 4*ticketBytes)),
 		reads:    newGate(limits.Concurrent), uploads: newGate(limits.Concurrent), plans: newGate(limits.Concurrent),
 		staging: newStaging(limits), gone: make(chan struct{}), feast: opt.Feast, onDemand: opt.OnDemand,
+	}
+	if limits.Index > 0 {
+		s.indexes = joins.NewIndexCache(limits.Index)
 	}
 	setDefault(&s.grace, 30*time.Second)
 	s.closing, s.close = context.WithCancel(context.Background())

@@ -25,6 +25,8 @@ type Options struct {
 
 	// GatherBytes is how many bytes of features one job holds at once; 0: joins' own default.
 	GatherBytes int64
+
+	Indexes *joins.IndexCache // of files that do not change, for all jobs; nil: none are kept
 }
 
 // Plan turns a request into a job: it opens the sources and reads their schemas, finds every error that can be found
@@ -278,7 +280,7 @@ func (o Options) lend(ctx context.Context) context.Context {
 const leastFree = 32 << 20
 
 func (o Options) joins(job *RetrievalJob) joins.Options {
-	return joins.Options{Threads: o.Threads, Budget: o.Budget, Trace: job.Trace, GatherBytes: o.GatherBytes}
+	return joins.Options{Threads: o.Threads, Budget: o.Budget, Trace: job.Trace, GatherBytes: o.GatherBytes, Indexes: o.Indexes}
 }
 
 // pullSchema is the schema of latest and all.

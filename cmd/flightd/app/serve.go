@@ -118,7 +118,7 @@ func tlsFrom(c *cli.Context, conf *config.Config) (*flightsvc.TLSFiles, error) {
 
 func limitsOf(l config.Limits) flightsvc.Limits {
 	return flightsvc.Limits{
-		Memory: int64(l.Memory), EntityRows: l.EntityRows, Message: int64(l.Message), Staged: int64(l.Staged), StagedFor: l.StagedFor,
+		Memory: int64(l.Memory), Index: int64(l.Index), EntityRows: l.EntityRows, Message: int64(l.Message), Staged: int64(l.Staged), StagedFor: l.StagedFor,
 		Concurrent: l.Concurrent, QueueFor: l.QueueFor, Query: l.Query, Stalled: l.Stalled,
 	}
 }
@@ -126,8 +126,8 @@ func limitsOf(l config.Limits) flightsvc.Limits {
 // limitMemory tells the garbage collector to work harder before the process outgrows the budget by much. What stands in
 // GOMEMLIMIT goes first.
 func limitMemory(l config.Limits) {
-	if os.Getenv("GOMEMLIMIT") == "" && int64(l.Memory) < math.MaxInt64/2 {
-		debug.SetMemoryLimit(int64(l.Memory) + 256<<20)
+	if os.Getenv("GOMEMLIMIT") == "" && int64(l.Memory) < math.MaxInt64/4 && int64(l.Index) < math.MaxInt64/4 {
+		debug.SetMemoryLimit(int64(l.Memory) + int64(l.Index) + 256<<20)
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
