@@ -19,6 +19,9 @@ def measure(line, binary, folder, repeats):
     path = line.source.write(folder)
     entities = line.source.entity_rows(line.entities, line.days) if line.work not in ("all", "latest") else None
     running = [servers.flightd(binary, path, line)] + [servers.peer(engine, path, line) for engine in line.peers]
+    if line.warm:
+        servers.settle(path)
+        join(running[0], line, entities)
     rounds, ours = {s.name: [] for s in running}, None
     for round in range(repeats):
         for s in running:

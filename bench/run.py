@@ -36,6 +36,7 @@ class Line:
     days: tuple = (0, data.DAYS)  # of the entity rows
     target: tuple = ()  # (rival, times); none: how it stands beside the fastest is said all the same
     limits: dict = dataclasses.field(default_factory=dict)  # of flightd's configuration, for this line
+    warm: bool = False  # flightd's first call, which builds an index, does not count
     full: bool = False
 
 
@@ -54,11 +55,15 @@ LINES = [
     Line("sorted by key", million(10, order="key"), target=("best", 3)),
     Line("1M x 1M", million(1), peers=("tuned",)),
     Line("1M x 100M", million(100), peers=("tuned",), target=("tuned", 5), full=True),
+    Line("1M x 100M, second retrieval with the cached index", million(100), peers=("tuned",), target=("tuned", 20),
+         limits={"index": "2GiB"}, warm=True, full=True),
     Line("10k x 100M, log sorted by time, ttl 1 day, entity rows of one day", million(100, order="time"), entities=10_000, ttl=86_400,
          days=(20, 21), peers=("tuned",), target=("tuned", 2), full=True),
     Line("100k x 1M, created, 100 versions of a key", data.Dataset(MILLION, 10_000, created=True), entities=100_000,
          peers=("tuned", "polars"), target=("polars", 2)),
     Line("100 x 1M, median of 100 calls", data.Dataset(MILLION, 10_000), entities=100, work="small", peers=("tuned",), target=("tuned", 10)),
+    Line("100 x 1M, median of 100 calls, with the cached index", data.Dataset(MILLION, 10_000), entities=100, work="small", peers=("tuned",),
+         target=("tuned", 30), limits={"index": "1GiB"}, warm=True),
     Line("8 clients at once, 10k x 1M, per call", data.Dataset(MILLION, 10_000), entities=10_000, work="clients", peers=("tuned",),
          target=("tuned", 4)),
     Line("every row of 10M x 5", million(10), work="all", peers=("dataset",), target=("dataset", 1)),

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import pyarrow.flight as fl
 
@@ -75,6 +76,11 @@ def flightd(binary, path, line):
         json.dump(config, f)
     command = [binary, "serve", "--config", path + ".yaml", "--listen", "127.0.0.1:0"]
     return Server("flightd", command, lambda text: json.loads(text)["addr"].split(":")[1] if '"serving"' in text else None)
+
+
+def settle(path):
+    """Waits until a file is old enough for flightd to keep an index of it: one that was just written may be written to again."""
+    time.sleep(max(0, os.stat(path).st_ctime + 4 - time.time()))
 
 
 def peer(engine, path, line):
