@@ -9,8 +9,7 @@ import (
 type builder struct {
 	index *index
 	keys  *encodedRows
-	times *entityTimes
-	rows  []int32 // entity rows of the partition
+	rows  []entityRow // of the partition
 	part  int
 	base  uint32 // its first slot
 	at    []uint32
@@ -31,13 +30,13 @@ func (b *builder) build(region int) (groups int, full bool) {
 		if g.n == 0 {
 			continue
 		}
-		b.setKey(slot, b.rows[g.start])
+		b.setKey(slot, b.rows[g.start].row)
 		g.start, slot, g.n = slot, slot+g.n, 0
 	}
 	x := b.index
-	for i, row := range b.rows {
-		g := &table[b.at[i]]
-		x.row[g.start+g.n], x.time[g.start+g.n] = row, b.times.values[row]
+	for i := range b.rows {
+		g, row := &table[b.at[i]], &b.rows[i]
+		x.row[g.start+g.n], x.time[g.start+g.n] = row.row, row.time
 		g.n++
 	}
 	for i := range table {
@@ -53,8 +52,11 @@ func (b *builder) insert(table []bucket, region int) (groups int, full bool) {
 	x := b.index
 	b.at = make([]uint32, len(b.rows))
 	most := len(table) - max(1, len(table)/8) // a search ends at an empty bucket
-	for i, row := range b.rows {
-		hash := b.keys.hash[row]
+	if x.keys.dense > 0 {
+		most = len(table) // or in the only bucket where the key can be
+	}
+	for i := range b.rows {
+		hash := b.rows[i].hash
 		for at := hash >> x.shift; ; at = x.next(at) {
 			g := &table[int(at)-region]
 			if g.n == 0 {
@@ -64,7 +66,7 @@ func (b *builder) insert(table []bucket, region int) (groups int, full bool) {
 				g.hash, g.start = hash, uint32(i)
 			} else if g.hash != hash {
 				continue
-			} else if !b.keys.same(b.rows[g.start], row) {
+			} else if !b.keys.same(b.rows[g.start].row, b.rows[i].row) {
 				b.twins = true
 				continue
 			}
@@ -96,7 +98,7 @@ func (b *builder) makeRoom(table []bucket) {
 	n := 0
 	for i := range table {
 		if g := &table[i]; g.n > 0 {
-			n += lengthBytes + len(b.keys.texts.of(b.rows[g.start]))
+			n += lengthBytes + len(b.keys.texts.of(b.rows[g.start].row))
 		}
 	}
 	b.index.texts[b.part] = make(groupTexts, 0, n)

@@ -254,17 +254,17 @@ func (b *indexBuilder) match(part int, blocks []*block) error {
 			return errors.New("a part had other keys when it was read again")
 		}
 		at := end - rows.n
-		copy(b.hash[at:end], rows.hash[:rows.n])
-		copy(b.index.time[at:end], rows.time[:rows.n])
 		if b.index.created != nil {
 			copy(b.index.created[at:end], rows.created[:rows.n])
 		}
-		number := b.index.row[at:end]
-		for i, tag := range rows.tag[:rows.n] {
-			c := candidate{tag: tag}
+		hash, time, number := b.hash[at:end], b.index.time[at:end], b.index.row[at:end]
+		for i := range number {
+			row := &rows.rows[i]
+			hash[i], time[i] = row.hash, row.time
+			c := candidate{tag: row.tag}
 			position := c.position()
 			number[i] = b.base[position.Part()] + uint32(position.Row())
-			if tag&hasCreated != 0 {
+			if row.tag&hasCreated != 0 {
 				number[i] |= withCreated
 			}
 		}

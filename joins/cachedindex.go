@@ -256,14 +256,14 @@ func (c *keyCoder) recoder(of *keyCoder) *recoder {
 // hash is the hash of a group's key; not ok if no row of the cached index can have it.
 func (r *recoder) hash(x *index, g *bucket) (hash uint64, ok bool) {
 	packed := unhashWord(g.hash)
-	for i, s := range r.to.spaces {
+	for i := range r.to.spaces {
 		var w uint64
 		if r.of.form == wide {
 			w = x.words[int(g.start)*len(r.to.spaces)+i]
 		} else {
 			w = packed>>r.of.shifts[i]&r.masks[i] + r.of.ranges[i].lo
 		}
-		if !r.to.ranges[i].known || !r.to.ranges[i].holds(s, w) {
+		if !r.to.ranges[i].known || !r.to.ranges[i].holds(w) {
 			return 0, false
 		}
 		hash |= (w - r.to.ranges[i].lo) << r.to.shifts[i]

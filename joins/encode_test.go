@@ -124,7 +124,7 @@ func TestLargeDictionaryOfSmallBatches(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := &peak{}
-		x, err := buildIndex(t.Context(), e, times, []string{"k"}, []space{{kind: kind}}, &holding{budget: p}, 1)
+		x, err := buildIndex(t.Context(), e, times, []string{"k"}, []space{{kind: kind}}, &holding{budget: p}, 1, false)
 		if err != nil || x.groups != 1 {
 			t.Fatalf("%v, %v", x, err)
 		}
@@ -160,7 +160,7 @@ func TestIndexEndsWithItsContext(t *testing.T) {
 		if _, err := entityTimesOf(ctx, e); !errors.Is(err, context.Canceled) {
 			t.Errorf("event times of %s: %v", stamp, err)
 		}
-		if _, err := newKeyCoder(ctx, e, []string{"k"}, []space{{kind: int64s}}, make([]keyColumn, 1)); !errors.Is(err, context.Canceled) {
+		if _, err := newKeyCoder(ctx, e, []string{"k"}, []space{{kind: int64s}}, make([]keyColumn, 1), false); !errors.Is(err, context.Canceled) {
 			t.Error(fmt.Errorf("keys: %w", err))
 		}
 	}

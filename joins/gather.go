@@ -3,7 +3,7 @@ package joins
 import (
 	"context"
 	"fmt"
-	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -22,8 +22,12 @@ func (e tooWide) Error() string {
 	return fmt.Sprintf("features of about %d bytes for each entity row are more than can be held at once", e.perRow)
 }
 
-// probeRows is how many rows are fetched first, to see how wide they are: dictionaries make a footer's sizes useless.
-const probeRows = 4096
+// gathering says how many rows are asked of a table at once. Tests change it.
+var gathering = struct{ probe, piece, settle int }{
+	probe:  4096,      // at first, to see how wide they are: dictionaries make a footer's sizes useless
+	piece:  128 << 10, // at most
+	settle: 64 << 10,  // at least for columns to be settled: fewer stay in a core's cache however they are looked up
+}
 
 // wideRow is what a row may take in its types alone without being called wide: 4096 of them make 16 MiB.
 const wideRow = 4 << 10
@@ -39,21 +43,18 @@ func (o Options) rowsAtOnce(most int, perRow int64, threads int) int {
 // a limit on memory allows.
 func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
 	return func(ctx context.Context, winners []Position, limit int64) (*gathered, error) {
-		sorted := sortWinners(winners)
+		threads := c.options.threads()
+		won, err := rowsByPart(ctx, winners, threads)
+		if err != nil {
+			return nil, err
+		}
 		g := &gathered{refs: make([]Ref, len(winners)), memory: c.memory}
 		for i := range g.refs {
 			g.refs[i] = nullRef
 		}
 		f := &fetcher{table: table, columns: v.featureColumns(), g: g, limit: limit, entityRows: int64(len(winners))}
-		threads := c.options.threads()
-		rest := f.cut(sorted, c.options.rowsAtOnce(probeRows, v.nullBytes(), 1), 1)
-		err := f.fetch(ctx, 1)
-		if err == nil && len(rest) > 0 {
-			perRow := max(1, g.bytes.Load()/int64(len(f.pieces[0].rows)))
-			least := int64(c.options.rowsAtOnce(probeRows, v.nullBytes(), threads))
-			f.cut(rest, int(min(maxPieceRows, max(least, limit/8/perRow))), math.MaxInt)
-			err = f.fetch(ctx, threads)
-		}
+		perRow := v.nullBytes()
+		err = f.fetchAll(ctx, won, c.options.rowsAtOnce(gathering.probe, perRow, 1), c.options.rowsAtOnce(gathering.probe, perRow, threads), threads)
 		if err != nil {
 			g.split(f.records)
 			g.release()
@@ -67,7 +68,7 @@ func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
 			c.options.Trace.Fetched += int64(fetched)
 		}
 		g.split(f.records)
-		if fetched >= settleRows && 2*fetched >= len(winners) {
+		if fetched >= gathering.settle && 2*fetched >= len(winners) {
 			err = g.settle(ctx, threads)
 		}
 		if err != nil {
@@ -77,9 +78,6 @@ func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
 		return g, nil
 	}
 }
-
-// maxPieceRows bounds the rows of one request to a table.
-const maxPieceRows = 128 << 10
 
 // fetcher fetches rows of a table in pieces: runs of ascending rows of one part.
 type fetcher struct {
@@ -98,29 +96,47 @@ type piece struct {
 	rows []int64
 }
 
-// cut makes up to n pieces of at most size rows of the sorted winners, notes where each winner's row will be, and returns
-// the winners that are left.
-func (f *fetcher) cut(sorted []winner, size, n int) []winner {
-	for len(sorted) > 0 {
-		w := sorted[0]
-		last := len(f.pieces) - 1
-		same := last >= 0 && f.pieces[last].part == w.position.Part()
-		again := same && f.pieces[last].rows[len(f.pieces[last].rows)-1] == w.position.Row()
-		if !again && (!same || last < f.closed || len(f.pieces[last].rows) >= size) {
-			if n--; n < 0 {
-				return sorted
-			}
-			f.pieces = append(f.pieces, piece{part: w.position.Part()})
-			last++
-		}
-		p := &f.pieces[last]
-		if !again {
-			p.rows = append(p.rows, w.position.Row())
-		}
-		f.g.refs[w.entity] = Ref{Chunk: int32(last), Row: int32(len(p.rows) - 1)}
-		sorted = sorted[1:]
+// fetchAll fetches rows of parts, a few alone first to see how many may be had at once, of each at least so many, and notes
+// where each entity row's is.
+func (f *fetcher) fetchAll(ctx context.Context, won []partRows, few, least, threads int) error {
+	if len(won) == 0 {
+		return nil
 	}
-	return nil
+	few = min(few, len(won[0].rows))
+	f.pieces = append(f.pieces, piece{won[0].part, won[0].rows[:few]})
+	if err := f.fetch(ctx, 1); err != nil {
+		return err
+	}
+	perRow := max(1, f.g.bytes.Load()/int64(few))
+	size := int(min(int64(gathering.piece), max(int64(least), f.limit/8/perRow)))
+	first := make([]int, len(won)) // piece with which those of a part begin
+	skip := few
+	for i, p := range won {
+		first[i] = len(f.pieces)
+		for rows := range slices.Chunk(p.rows[skip:], size) {
+			f.pieces = append(f.pieces, piece{p.part, rows})
+		}
+		skip = 0
+	}
+	if err := f.fetch(ctx, threads); err != nil {
+		return err
+	}
+	return inParallel(ctx, threads, len(won), func(i int) error {
+		p, skip := &won[i], 0
+		if i == 0 {
+			skip = few
+		}
+		for j, entity := range p.entities {
+			rank := int(p.rank[j])
+			if rank < skip {
+				f.g.refs[entity] = Ref{0, int32(rank)}
+				continue
+			}
+			rank -= skip
+			f.g.refs[entity] = Ref{int32(first[i]) + int32(uint32(rank)/uint32(size)), int32(uint32(rank) % uint32(size))}
+		}
+		return nil
+	})
 }
 
 // fetch asks the table for the pieces that have not been fetched, several at once.
@@ -156,46 +172,6 @@ func (f *fetcher) fetch(ctx context.Context, threads int) error {
 		})
 	}
 	return work.wait()
-}
-
-// winner pairs a feature row with the entity row that it belongs to.
-type winner struct {
-	position Position
-	entity   int32
-}
-
-// sortWinners lists the winners by position: a radix sort, one pass for each byte that is not the same everywhere.
-func sortWinners(winners []Position) []winner {
-	list := make([]winner, 0, len(winners))
-	var differ Position
-	for i, p := range winners {
-		if p != noWinner {
-			list = append(list, winner{p, int32(i)})
-			differ |= p ^ list[0].position
-		}
-	}
-	other := make([]winner, len(list))
-	for shift := 0; shift < 64; shift += 8 {
-		if differ>>shift&0xff == 0 {
-			continue
-		}
-		var count [256]int
-		for _, w := range list {
-			count[byte(w.position>>shift)]++
-		}
-		at := 0
-		for i, n := range count {
-			count[i] = at
-			at += n
-		}
-		for _, w := range list {
-			b := byte(w.position >> shift)
-			other[count[b]] = w
-			count[b]++
-		}
-		list, other = other, list
-	}
-	return list
 }
 
 // featureColumns are the source columns of the view's features, each once.

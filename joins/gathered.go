@@ -57,9 +57,6 @@ func (g *gathered) drop(column int) {
 	g.columns[column] = nil
 }
 
-// settleRows is from how many rows on it pays to settle columns: fewer stay in a core's cache however they are looked up.
-const settleRows = 64 << 10
-
 // settle looks up the features of all entity rows of the range, one column after the other, where values have a fixed
 // width: while it is one column, what is looked up stays in the cache. A batch is then a slice.
 func (g *gathered) settle(ctx context.Context, threads int) error {

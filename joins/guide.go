@@ -73,7 +73,13 @@ func (g *guide) countBelow(bounds []int64, t int64) uint32 {
 
 // slotOf is the first slot of a group whose bound is not before t, or the group's end.
 func (v *boundView) slotOf(g *bucket, t int64) uint32 {
-	bounds := v.bounds.upper[g.start : g.start+g.n]
+	upper := v.bounds.upper
+	if g.n <= 4 { // most are: without a branch for each, which nobody could foresee
+		first, last := g.start, g.start+g.n-1
+		n := one(upper[first] < t) + one(upper[min(first+1, last)] < t) + one(upper[min(first+2, last)] < t) + one(upper[last] < t)
+		return min(first+uint32(n), last+1)
+	}
+	bounds := upper[g.start : g.start+g.n]
 	if int(g.n) < partitioning.large {
 		return g.start + countBelow(bounds, t)
 	}

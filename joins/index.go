@@ -37,7 +37,6 @@ type index struct {
 	reason []uint8 // entity row -> usable, isNull (key or time) or unmatchable
 	least  int64   // earliest and latest entity time of all slots
 	most   int64
-	filter filter
 }
 
 // bucket is one group in the table.
@@ -47,15 +46,21 @@ type bucket struct {
 	n     uint32 // slots; 0: the bucket is empty
 }
 
-// What one slot takes: while it is matched, beside its bucket (bound, best time, best position); and while the index is
-// built (hash, order, bucket, row, time, reason).
+// What one slot takes: while it is matched, beside its bucket (bound, best time, best position); in the index (hash, bucket,
+// row, time, reason); and while that is built.
 const (
 	slotBytes  = 8 + 8 + 8
-	indexBytes = 8 + 4 + 4 + 4 + 8 + 1
+	indexBytes = 8 + 4 + 4 + 8 + 1
+	buildBytes = int64(unsafe.Sizeof(entityRow{}))
 )
 
 // partitioning says when an index is cut into partitions, and how small, and likewise the parts of a table. Tests change it.
-var partitioning = struct{ whole, part, region, rows, stretch, large int }{
+var partitioning = struct {
+	whole, part, region, rows, stretch, large int
+
+	filter uint
+	dense  int64
+}{
 	whole:  2 << 20,   // bytes of an index that is cached well enough as it is
 	part:   320 << 10, // bytes of a partition: it has to fit a core's cache beside what streams through
 	region: 256,       // least buckets of a partition: hashes spread evenly over these
@@ -65,6 +70,9 @@ var partitioning = struct{ whole, part, region, rows, stretch, large int }{
 	stretch: 128 << 10,
 
 	large: 256, // least slots of a group that has a guide
+
+	filter: 6, // least bits of a hash that the filter looks at
+	dense:  2, // how many times larger a table may be in which each possible key has a place of its own
 }
 
 // entityTimes is the event time of every entity row.
@@ -74,8 +82,8 @@ type entityTimes struct {
 	unit   unit
 }
 
-// buildIndex groups and sorts the entity rows. Its memory is reserved before it is used.
-func buildIndex(ctx context.Context, e Entities, times *entityTimes, keys []string, spaces []space, memory *holding, threads int) (*index, error) {
+// buildIndex groups and sorts the entity rows; hashed as in newKeyCoder. Its memory is reserved before it is used.
+func buildIndex(ctx context.Context, e Entities, times *entityTimes, keys []string, spaces []space, memory *holding, threads int, hashed bool) (*index, error) {
 	n := len(times.values)
 	if err := memory.reserve(ctx, int64(n)*indexBytes); err != nil {
 		return nil, err
@@ -86,7 +94,7 @@ func buildIndex(ctx context.Context, e Entities, times *entityTimes, keys []stri
 		return nil, err
 	}
 	columns := make([]keyColumn, len(keys))
-	coder, err := newKeyCoder(ctx, e, keys, spaces, columns)
+	coder, err := newKeyCoder(ctx, e, keys, spaces, columns, hashed)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +104,11 @@ func buildIndex(ctx context.Context, e Entities, times *entityTimes, keys []stri
 		return nil, err
 	}
 	memory.release(dictionaries)
-	for size := tableSize(int64(rows.usable)); ; size *= 2 {
+	if err := memory.reserve(ctx, int64(rows.usable)*buildBytes); err != nil {
+		return nil, err
+	}
+	defer memory.release(int64(rows.usable) * buildBytes)
+	for size := coder.tableSize(int64(rows.usable)); ; size *= 2 {
 		if err := memory.reserve(ctx, size*int64(unsafe.Sizeof(bucket{}))); err != nil {
 			return nil, err
 		}
@@ -204,13 +216,16 @@ func (x *index) build(ctx context.Context, r *encodedRows, times *entityTimes, s
 	if x.keys.form == text {
 		x.texts, x.textAt = make([]groupTexts, x.parts), make([]uint32, r.usable)
 	}
-	order, first := x.byPartition(r)
+	rows, first, err := x.byPartition(ctx, r, times, threads)
+	if err != nil {
+		return false, err
+	}
 	x.bounds = first
 	full := make([]bool, x.parts)
 	twins := make([]bool, x.parts)
 	groups := make([]int, x.parts)
 	err = inParallel(ctx, threads, x.parts, func(p int) error {
-		b := &builder{index: x, keys: r, times: times, rows: order[first[p]:first[p+1]], base: uint32(first[p]), part: p}
+		b := &builder{index: x, keys: r, rows: rows[first[p]:first[p+1]], base: uint32(first[p]), part: p}
 		groups[p], full[p] = b.build(p * x.region)
 		twins[p] = b.twins
 		return nil
@@ -228,32 +243,53 @@ func (x *index) build(ctx context.Context, r *encodedRows, times *entityTimes, s
 	for _, v := range x.time {
 		x.least, x.most = min(x.least, v), max(x.most, v)
 	}
-	x.filter = x.newFilter()
 	return true, nil
 }
 
+// entityRow is a usable entity row on its way to its slot: what is looked at while slots are made lies together.
+type entityRow struct {
+	hash uint64
+	time int64
+	row  int32
+}
+
 // byPartition lists the usable rows in the order of their partitions, and where each partition begins.
-func (x *index) byPartition(r *encodedRows) (order []int32, first []int) {
+func (x *index) byPartition(ctx context.Context, r *encodedRows, times *entityTimes, threads int) (rows []entityRow, first []int, err error) {
+	if len(x.reason) < partitioning.rows {
+		threads = 1
+	}
+	step := (len(x.reason) + threads - 1) / threads
+	next := make([][]int, threads) // share of the entity rows -> partition -> where its next row comes
+	each := func(do func(next []int, row int, p int)) error {
+		return inParallel(ctx, threads, threads, func(i int) error {
+			for row := i * step; row < min(len(x.reason), (i+1)*step); row++ {
+				if x.reason[row] == usable {
+					do(next[i], row, x.part(r.hash[row]))
+				}
+			}
+			return nil
+		})
+	}
+	for i := range next {
+		next[i] = make([]int, x.parts)
+	}
+	if err := each(func(next []int, _, p int) { next[p]++ }); err != nil {
+		return nil, nil, err
+	}
 	first = make([]int, x.parts+1)
-	for row, state := range x.reason {
-		if state == usable {
-			first[x.part(r.hash[row])+1]++
-		}
-	}
+	at := 0
 	for p := range x.parts {
-		first[p+1] += first[p]
-	}
-	order = make([]int32, r.usable)
-	next := make([]int, x.parts)
-	copy(next, first)
-	for row, state := range x.reason {
-		if state == usable {
-			p := x.part(r.hash[row])
-			order[next[p]] = int32(row)
-			next[p]++
+		first[p] = at
+		for i := range next {
+			next[i][p], at = at, at+next[i][p]
 		}
 	}
-	return order, first
+	first[x.parts] = at
+	rows = make([]entityRow, r.usable)
+	return rows, first, each(func(next []int, row, p int) {
+		rows[next[p]] = entityRow{r.hash[row], times.values[row], int32(row)}
+		next[p]++
+	})
 }
 
 // partitionOf says how a hash becomes the number of its partition: shifted to the right, of which mask keeps the bits.

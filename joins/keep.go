@@ -201,19 +201,21 @@ func (k *keeper) refs(ascending []Position) ([]Ref, []Position) {
 }
 
 // fetch gives the winners from the copies, which are in memory and paid for already.
-func (k *keeper) fetch(_ context.Context, winners []Position, _ int64) (*gathered, error) {
+func (k *keeper) fetch(ctx context.Context, winners []Position, _ int64) (*gathered, error) {
 	g := &gathered{refs: make([]Ref, len(winners))}
 	for i := range g.refs {
 		g.refs[i] = nullRef
 	}
-	sorted := sortWinners(winners)
-	positions := make([]Position, len(sorted))
-	for i, w := range sorted {
-		positions[i] = w.position
+	won, err := rowsByPart(ctx, winners, 1)
+	if err != nil {
+		return nil, err
 	}
-	refs, _ := k.refs(positions)
-	for i, w := range sorted {
-		g.refs[w.entity] = refs[i]
+	refs, _ := k.refs(positionsOf(won))
+	for _, p := range won {
+		for i, entity := range p.entities {
+			g.refs[entity] = refs[p.rank[i]]
+		}
+		refs = refs[len(p.rows):]
 	}
 	var records []arrow.Record
 	for _, s := range k.stored {

@@ -13,7 +13,7 @@ type keyForm int
 
 const (
 	single keyForm = iota // one word, or none: the hash is a bijection, equal hashes are equal keys
-	packed                // several words that fit one, after the least value of each has been subtracted
+	packed                // words that fit one together, after the least value of each has been subtracted
 	wide                  // several words
 	text                  // at least one byte string
 )
@@ -24,7 +24,12 @@ type keyCoder struct {
 	form   keyForm
 	ranges []keyRange // of the entity rows' words; what lies outside matches nothing
 	shifts []uint     // of a packed key: where each column's bits begin
+	dense  uint       // bits of a packed key whose values are mostly there, so that each has a place of its own; 0: it is not
 }
+
+// spread is the multiplier of dense keys: odd, so that different keys stay different, and near to 2^64 divided by the golden
+// ratio (Knuth, The Art of Computer Programming, 6.4), so that neighbours, of which often all are hot, come far from each other.
+const spread = 0x9e3779b97f4a7c15
 
 // keyRange is the range of the words of one key column over all entity rows, as signed numbers where the space has signs.
 type keyRange struct {
@@ -32,17 +37,14 @@ type keyRange struct {
 	known  bool // false for texts, and where no entity row has a usable value
 }
 
-func (k *keyRange) holds(s space, w uint64) bool {
-	if s.signed() {
-		return int64(w) >= int64(k.lo) && int64(w) <= int64(k.hi)
-	}
-	return w >= k.lo && w <= k.hi
-}
+// holds reports whether a word is in the range, with signs or without.
+func (k *keyRange) holds(w uint64) bool { return w-k.lo <= k.hi-k.lo }
 
 func (s space) signed() bool { return s.kind != uint64s && s.kind != floats }
 
-// newKeyCoder looks at the entity rows' keys and chooses the form. Columns are where it encodes them.
-func newKeyCoder(ctx context.Context, e Entities, keys []string, spaces []space, columns []keyColumn) (*keyCoder, error) {
+// newKeyCoder looks at the entity rows' keys and chooses the form; hashed says that it may not be dense. Columns are where it
+// encodes them.
+func newKeyCoder(ctx context.Context, e Entities, keys []string, spaces []space, columns []keyColumn, hashed bool) (*keyCoder, error) {
 	c := &keyCoder{spaces: spaces, ranges: make([]keyRange, len(spaces))}
 	if !allWords(spaces) {
 		c.form = text
@@ -63,6 +65,9 @@ func newKeyCoder(ctx context.Context, e Entities, keys []string, spaces []space,
 		if c.form = packed; width > 64 {
 			c.form = wide
 		}
+	}
+	if c.form <= packed && len(spaces) > 0 && !hashed && width < 32 && 1<<width <= partitioning.dense*tableSize(e.Rows()) {
+		c.form, c.dense = packed, max(1, width)
 	}
 	return c, nil
 }
@@ -126,18 +131,32 @@ func (c *keyCoder) pack(t *tuples, rows int) {
 	t.hash = grow(t.hash, rows)
 	clear(t.hash)
 	for i := range c.spaces {
-		r, s, shift := &c.ranges[i], c.spaces[i], c.shifts[i]
+		shift, least, span := c.shifts[i], c.ranges[i].lo, c.ranges[i].hi-c.ranges[i].lo
 		for row, w := range t.columns[i].words[:rows] {
-			if !r.holds(s, w) {
+			if w -= least; w > span {
 				worsen(t.state, row, unmatchable)
 				continue
 			}
-			t.hash[row] |= (w - r.lo) << shift
+			t.hash[row] |= w << (shift & 63)
 		}
+	}
+	if c.dense > 0 {
+		for row, w := range t.hash {
+			t.hash[row] = w * spread << (-c.dense & 63)
+		}
+		return
 	}
 	for row, w := range t.hash {
 		t.hash[row] = hashWord(w)
 	}
+}
+
+// tableSize is the number of buckets of a table for as many rows.
+func (c *keyCoder) tableSize(rows int64) int64 {
+	if c.dense > 0 {
+		return 1 << c.dense
+	}
+	return tableSize(rows)
 }
 
 // bytes is what keep takes for one row, texts apart.

@@ -179,7 +179,7 @@ func (l *latest) columns() []string {
 // emit yields the winners in the order of their positions, in pieces that keep what is held at once within bounds. The
 // first piece is small and tells how wide rows are.
 func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record) bool) error {
-	winners, err := l.winners(ctx)
+	winners, err := l.winners(ctx, opt.threads())
 	if err != nil || len(winners) == 0 {
 		return err
 	}
@@ -189,7 +189,7 @@ func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record)
 	out := &coalescer{schema: l.pull.schema, yield: yield}
 	defer out.drop()
 	threads := opt.threads()
-	least := opt.rowsAtOnce(probeRows, nullBytes(l.view.Table, l.columns()), threads)
+	least := opt.rowsAtOnce(gathering.probe, nullBytes(l.view.Table, l.columns()), threads)
 	first := pieceOf(winners, least)
 	probe, err := l.fetch(ctx, winners[:first])
 	if err != nil {
@@ -201,7 +201,7 @@ func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record)
 	}
 	var pieces [][]Position
 	for winners = winners[first:]; len(winners) > 0; {
-		n := pieceOf(winners, int(min(maxPieceRows, size)))
+		n := pieceOf(winners, int(min(int64(gathering.piece), size)))
 		pieces, winners = append(pieces, winners[:n]), winners[n:]
 	}
 	err = inOrder(ctx, threads, len(pieces), func(ctx context.Context, i int) (fetched, error) { return l.fetch(ctx, pieces[i]) },
@@ -223,7 +223,7 @@ func pieceOf(winners []Position, most int) int {
 }
 
 // winners are the best rows of all keys, ascending.
-func (l *latest) winners(ctx context.Context) ([]Position, error) {
+func (l *latest) winners(ctx context.Context, threads int) ([]Position, error) {
 	all := l.all()
 	sorting := int64(len(all)) * sortBytes
 	if err := l.memory.reserve(ctx, int64(len(all))*winnerBytes+sorting); err != nil {
@@ -234,10 +234,11 @@ func (l *latest) winners(ctx context.Context) ([]Position, error) {
 	for i := range all {
 		winners[i] = all[i].position()
 	}
-	for i, w := range sortWinners(winners) {
-		winners[i] = w.position
+	won, err := rowsByPart(ctx, winners, threads)
+	if err != nil {
+		return nil, err
 	}
-	return winners, nil
+	return positionsOf(won), nil
 }
 
 // fetched is a record of winners, with its bytes reserved.

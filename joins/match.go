@@ -57,14 +57,17 @@ type boundView struct {
 	columns     []string // what the stream reads: keys, event time, created
 	createdAt   int      // index of the created column in columns, -1: none
 	early, late int64    // no slot sees an event time outside of these
+	filter      filter
 }
 
 // dropBounds lets go of what only matching needs.
-func (v *boundView) dropBounds() { v.bounds, v.created, v.createdNone = nil, nil, nil }
+func (v *boundView) dropBounds() {
+	v.bounds, v.created, v.createdNone, v.filter = nil, nil, nil, filter{}
+}
 
 // reading is what is streamed past the slots.
 func (v *boundView) reading() *reading {
-	return &reading{table: v.Table, keys: v.index.keys, created: v.createdAt, parts: v.index.parts, early: v.early, late: v.late, asked: v.index.filter}
+	return &reading{table: v.Table, keys: v.index.keys, created: v.createdAt, parts: v.index.parts, early: v.early, late: v.late, asked: v.filter}
 }
 
 // setWindow finds the range of event times that matter: all, if somebody counts the rows that do not.
@@ -191,6 +194,12 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 			return err
 		}
 		defer from.release()
+	}
+	if len(from.stream) > 0 {
+		var err error
+		if v.filter, err = v.newFilter(ctx, opt.threads()); err != nil {
+			return err
+		}
 	}
 	m, reserved, err := c.planMatching(ctx, v, from.stream, threads)
 	if err != nil {

@@ -48,12 +48,13 @@ func (n *newest) match(part int, blocks []*block) error {
 			return err
 		}
 		text := 0
-		for i, hash := range rows.hash[:rows.n] {
-			at, fresh := n.find(p, rows, i, hash)
+		for i := range rows.rows[:rows.n] {
+			row := &rows.rows[i]
+			at, fresh := n.find(p, rows, i, row.hash)
 			if fresh && p.texts != nil {
 				text += len(p.texts[at])
 			}
-			c := candidate{time: rows.time[i], tag: rows.tag[i]}
+			c := candidate{time: row.time, tag: row.tag}
 			if n.created {
 				c.created = rows.created[i]
 			}

@@ -106,12 +106,12 @@ func (c *call) match(ctx context.Context, view *View, times *entityTimes, indexe
 	name := signature(keys, spaces)
 	x := indexes[name]
 	if x == nil {
-		if x, err = buildIndex(ctx, c.entities, times, keys, spaces, c.memory, c.options.threads()); err != nil {
+		if x, err = buildIndex(ctx, c.entities, times, keys, spaces, c.memory, c.options.threads(), c.options.Indexes != nil); err != nil {
 			return err
 		}
 		indexes[name] = x
 	}
-	bounds := int64(len(x.row)) * boundBytes
+	bounds := int64(len(x.row))*boundBytes + 1<<x.filterBits()
 	if c.options.KnownAt {
 		bounds += bounds / 2
 	}

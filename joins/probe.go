@@ -90,7 +90,9 @@ func (b *best) plain(part int, rows *block) {
 	x := b.view.index
 	table, shift, mask := x.table, x.shift&63, uint64(x.region-1)
 	exact := x.keys.form <= packed
-	for i, hash := range rows.hash[:rows.n] {
+	for i := range rows.rows[:rows.n] {
+		row := &rows.rows[i]
+		hash := row.hash
 		at := hash >> shift
 		g := &table[at]
 		for g.hash != hash && g.n != 0 {
@@ -100,7 +102,7 @@ func (b *best) plain(part int, rows *block) {
 		if g.n == 0 {
 			continue
 		}
-		t := rows.time[i]
+		t := row.time
 		slot := b.view.slotOf(g, t)
 		if slot == g.start+g.n {
 			continue
@@ -109,14 +111,14 @@ func (b *best) plain(part int, rows *block) {
 			continue
 		}
 		if b.created != nil {
-			c, now := candidate{time: t, created: rows.created[i], tag: rows.tag[i]}, b.at(slot)
+			c, now := candidate{time: t, created: rows.created[i], tag: row.tag}, b.at(slot)
 			if c.beats(&now) && (exact || x.holds(part, g.start, rows, i)) {
 				b.set(slot, &c)
 			}
 			continue
 		}
-		if (t > b.time[slot] || rows.tag[i] > b.tag[slot]) && (exact || x.holds(part, g.start, rows, i)) {
-			b.time[slot], b.tag[slot] = t, rows.tag[i]
+		if (t > b.time[slot] || row.tag > b.tag[slot]) && (exact || x.holds(part, g.start, rows, i)) {
+			b.time[slot], b.tag[slot] = t, row.tag
 		}
 	}
 }
@@ -147,7 +149,9 @@ func countBelow(values []int64, v int64) uint32 {
 func (b *best) whole(part int, rows *block) {
 	v, x := b.view, b.view.index
 	exact := x.keys.form <= packed
-	for i, hash := range rows.hash[:rows.n] {
+	for i := range rows.rows[:rows.n] {
+		row := &rows.rows[i]
+		hash := row.hash
 		at := hash >> x.shift
 		g := &x.table[at]
 		for g.n != 0 && (g.hash != hash || !exact && !x.holds(part, g.start, rows, i)) {
@@ -160,11 +164,11 @@ func (b *best) whole(part int, rows *block) {
 		if b.seen != nil {
 			b.seen[g.start] = true
 		}
-		t := rows.time[i]
+		t := row.time
 		end := g.start + g.n
 		slot := v.slotOf(g, t)
 		if v.created != nil {
-			if rows.tag[i]&hasCreated == 0 {
+			if row.tag&hasCreated == 0 {
 				continue // not known when it was created: not known at any time
 			}
 			slot = max(slot, g.start+countBelow(v.created[g.start:end], rows.created[i]))
@@ -175,7 +179,7 @@ func (b *best) whole(part int, rows *block) {
 		if slot == end {
 			continue
 		}
-		c := candidate{time: t, tag: rows.tag[i]}
+		c := candidate{time: t, tag: row.tag}
 		if b.created != nil {
 			c.created = rows.created[i]
 		}

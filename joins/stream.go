@@ -14,17 +14,22 @@ import (
 // blockRows is the number of feature rows in a block.
 const blockRows = 1024
 
-// block holds feature rows on their way to the slots: hash of the key, event time, and tag (position and whether there is
-// a created time). What else a row has is there only if the view has it.
+// block holds feature rows on their way to the slots. What else a row has is there only if the view has it.
 type block struct {
 	n       int
-	hash    [blockRows]uint64
-	time    [blockRows]int64
-	tag     [blockRows]uint64
+	rows    [blockRows]streamed
 	created []int64
 	words   [][]uint64 // of keys that are several words
 	ends    []uint32   // of keys that are texts: where each ends in arena
 	arena   []byte
+}
+
+// streamed is a feature row: hash of its key, event time, and tag (position and whether there is a created time). The three
+// are together because rows are written to many blocks in turn, and each place that is written to costs.
+type streamed struct {
+	hash uint64
+	time int64
+	tag  uint64
 }
 
 // text is the key of a row, if keys are texts.
@@ -47,7 +52,7 @@ type reading struct {
 	parts   int       // partitions, a power of two
 	early   int64     // rows before or after these event times are left out
 	late    int64
-	asked   filter // rows of other keys are left out; empty: none are
+	asked   filter // rows that nobody sees are left out; empty: none are
 	sink    sink
 	// timeless also takes rows without event time. odd is told of records with rows whose keys are not usable; nil: they
 	// are left out.
@@ -96,7 +101,7 @@ func (r *reading) newBlock() *block {
 type stream struct {
 	*reading
 	free    []*block
-	filling []*block   // partition -> block that rows are added to
+	filling []filling  // partition -> block that rows are added to
 	full    [][]*block // partition -> blocks that wait
 	first   int        // partition with which matching begins; threads begin at different ones
 	arena   int        // bytes of texts that wait
@@ -105,18 +110,26 @@ type stream struct {
 	tuples  tuples
 	columns []arrow.Array
 	scratch [2][]int64
+	kept    []int32
+}
+
+// filling is a block that rows are added to, and how many it has so far. What the blocks' own counts say is known when they
+// are full: they lie too far from each other to be looked at for each row.
+type filling struct {
+	*block
+	n int
 }
 
 func newStream(r *reading, blocks, first int) *stream {
 	s := &stream{
 		reading: r, columns: make([]arrow.Array, len(r.keys.spaces)), first: first,
-		filling: make([]*block, r.parts), full: make([][]*block, r.parts),
+		filling: make([]filling, r.parts), full: make([][]*block, r.parts),
 	}
 	for range max(blocks, r.parts+1) {
 		s.free = append(s.free, r.newBlock())
 	}
 	for p := range s.filling {
-		s.filling[p] = s.take()
+		s.filling[p].block = s.take()
 	}
 	return s
 }
@@ -210,30 +223,25 @@ func (r *reading) partition() (shift uint, mask uint64) { return partitionOf(r.p
 
 // scatter adds rows which have an event time and, if the view has them, a created time.
 func (s *stream) scatter(times, created []int64, first Position) error {
-	state, hashes := s.tuples.state, s.tuples.hash
-	times, hashes = times[:len(state)], hashes[:len(state)]
-	early, late := s.early, s.late
+	hashes := s.tuples.hash
 	shift, mask := s.partition()
 	has, hashed := uint64(hasTime), s.keys.form > packed
 	if created != nil {
 		has |= hasCreated
 	}
-	for i, st := range state {
-		t, hash := times[i], hashes[i]
-		if st != usable || t > late || t < early || s.asked.bits != nil && !s.asked.may(hash) {
-			continue
-		}
+	for _, i := range s.keep(times) {
+		hash := hashes[i]
 		p := hash >> (shift & 63) & mask
-		b := s.filling[p]
-		n := b.n & (blockRows - 1)
-		b.hash[n], b.time[n], b.tag[n] = hash, t, tagOf(first, i)|has
+		f := &s.filling[p]
+		n := f.n & (blockRows - 1)
+		f.rows[n] = streamed{hash, times[i], tagOf(first, int(i)) | has}
 		if created != nil {
-			b.created[n] = created[i]
+			f.created[n] = created[i]
 		}
 		if hashed {
-			s.arena += b.putKey(n, &s.tuples, i)
+			s.arena += f.putKey(n, &s.tuples, int(i))
 		}
-		if b.n = n + 1; b.n == blockRows || len(b.arena) > math.MaxInt32 {
+		if f.n = n + 1; f.n == blockRows || hashed && len(f.arena) > math.MaxInt32 {
 			if err := s.next(int(p)); err != nil {
 				return err
 			}
@@ -245,12 +253,45 @@ func (s *stream) scatter(times, created []int64, first Position) error {
 	return nil
 }
 
+// keep lists the rows that may matter. There are no branches in it, because nobody could foresee which way they go.
+func (s *stream) keep(times []int64) []int32 {
+	state, hashes, f := s.tuples.state, s.tuples.hash, s.asked
+	times, hashes = times[:len(state)], hashes[:len(state)]
+	s.kept = grow(s.kept, len(state))
+	if s.early > s.late {
+		return nil
+	}
+	kept, n := s.kept[:len(state)], 0
+	early, span := uint64(s.early), uint64(s.late)-uint64(s.early)
+	if f.last == nil {
+		for i, st := range state {
+			kept[n] = int32(i)
+			n += one(st == usable) & one(uint64(times[i])-early <= span)
+		}
+		return kept[:n]
+	}
+	for i, st := range state {
+		t := times[i]
+		kept[n] = int32(i)
+		n += one(st == usable) & one(uint64(t)-early <= span) & one(f.may(hashes[i], t))
+	}
+	return kept[:n]
+}
+
+// one is 1 for true, without a branch.
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
 // scatterWhole adds rows of any kind.
 func (s *stream) scatterWhole(times, created []int64, timeColumn, createdColumn arrow.Array, first Position) error {
 	shift, mask := s.partition()
 	for i, st := range s.tuples.state {
 		hash := s.tuples.hash[i]
-		if st != usable || s.asked.bits != nil && !s.asked.may(hash) {
+		if st != usable {
 			continue
 		}
 		c := candidate{time: math.MinInt64, tag: tagOf(first, i)}
@@ -260,13 +301,20 @@ func (s *stream) scatterWhole(times, created []int64, timeColumn, createdColumn 
 				continue
 			}
 		}
+		if s.asked.last != nil && !s.asked.may(hash, c.time) {
+			continue
+		}
 		if created != nil && createdColumn.IsValid(i) {
 			c.created, c.tag = created[i], c.tag|hasCreated
 		}
 		p := int(hash >> shift & mask)
-		b := s.filling[p]
-		s.arena += b.put(&c, hash, &s.tuples, i)
-		if b.n == blockRows || len(b.arena) > math.MaxInt32 {
+		f := &s.filling[p]
+		f.rows[f.n] = streamed{hash, c.time, c.tag}
+		if created != nil {
+			f.created[f.n] = c.created
+		}
+		s.arena += f.putKey(f.n, &s.tuples, i)
+		if f.n++; f.n == blockRows || len(f.arena) > math.MaxInt32 {
 			if err := s.next(p); err != nil {
 				return err
 			}
@@ -276,17 +324,6 @@ func (s *stream) scatterWhole(times, created []int64, timeColumn, createdColumn 
 		return s.flush()
 	}
 	return nil
-}
-
-// put adds one row and returns how many bytes of text that took.
-func (b *block) put(c *candidate, hash uint64, t *tuples, row int) (text int) {
-	n := b.n
-	b.hash[n], b.time[n], b.tag[n] = hash, c.time, c.tag
-	if b.created != nil {
-		b.created[n] = c.created
-	}
-	b.n++
-	return b.putKey(n, t, row)
 }
 
 // putKey adds the key of row n, where its hash does not say it all, and returns how many bytes of text that took.
@@ -304,13 +341,20 @@ func (b *block) putKey(n int, t *tuples, row int) (text int) {
 
 // next puts a full block aside.
 func (s *stream) next(part int) error {
-	s.full[part] = append(s.full[part], s.filling[part])
+	s.full[part] = append(s.full[part], s.filling[part].close())
 	if len(s.free) == 0 {
-		s.filling[part] = nil
 		return s.flush()
 	}
-	s.filling[part] = s.take()
+	s.filling[part].block = s.take()
 	return nil
+}
+
+// close ends the filling of a block.
+func (f *filling) close() *block {
+	b := f.block
+	b.n = f.n
+	*f = filling{}
+	return b
 }
 
 // flush matches all rows that wait, partition by partition.
@@ -318,8 +362,8 @@ func (s *stream) flush() error {
 	for i := range s.parts {
 		p := (s.first + i) % s.parts
 		waiting := s.full[p]
-		if b := s.filling[p]; b != nil {
-			waiting = append(waiting, b)
+		if s.filling[p].block != nil {
+			waiting = append(waiting, s.filling[p].close())
 		}
 		if len(waiting) > 1 || waiting[0].n > 0 {
 			if err := s.sink.match(p, waiting); err != nil {
@@ -331,7 +375,7 @@ func (s *stream) flush() error {
 		}
 		s.free = append(s.free, waiting...)
 		s.full[p] = s.full[p][:0]
-		s.filling[p] = s.take()
+		s.filling[p].block = s.take()
 	}
 	s.arena = 0
 	return nil

@@ -101,6 +101,10 @@ func entityTimesOf(ctx context.Context, e Entities) (*entityTimes, error) {
 				return nil, err
 			}
 		}
+		if a.DataType().ID() != arrow.DICTIONARY && a.NullN() == 0 {
+			at += copy(t.values[at:], instant)
+			continue
+		}
 		for i := range a.Len() {
 			if a.IsNull(i) || values.IsNull(index(i)) {
 				t.null[at+i] = true
