@@ -164,9 +164,7 @@ func (b *indexBuilder) chooseCoder(ctx context.Context) error {
 	for i, s := range coder.spaces {
 		r := &coder.ranges[i]
 		for _, t := range threads {
-			if t.ranges[i].known {
-				r.widen(s, []uint64{t.ranges[i].lo, t.ranges[i].hi}, make([]uint8, 2))
-			}
+			r.include(s, t.ranges[i])
 		}
 		coder.shifts = append(coder.shifts, width)
 		width += uint(bits.Len64(r.hi - r.lo))

@@ -160,7 +160,7 @@ func TestIndexEndsWithItsContext(t *testing.T) {
 		if _, err := entityTimesOf(ctx, e); !errors.Is(err, context.Canceled) {
 			t.Errorf("event times of %s: %v", stamp, err)
 		}
-		if _, err := newKeyCoder(ctx, e, []string{"k"}, []space{{kind: int64s}}, make([]keyColumn, 1), false); !errors.Is(err, context.Canceled) {
+		if _, err := newKeyCoder(ctx, keysOf(e, []string{"k"}, []space{{kind: int64s}}, false, 2), false); !errors.Is(err, context.Canceled) {
 			t.Error(fmt.Errorf("keys: %w", err))
 		}
 	}

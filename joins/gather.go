@@ -68,7 +68,7 @@ func (c *call) fetchByPosition(v *boundView, table Gatherer) fetch {
 			c.options.Trace.Fetched += int64(fetched)
 		}
 		g.split(f.records)
-		if fetched >= gathering.settle && 2*fetched >= len(winners) {
+		if fetched >= gathering.settle && 4*fetched >= len(winners) {
 			err = g.settle(ctx, threads)
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -93,13 +94,13 @@ func buildIndex(ctx context.Context, e Entities, times *entityTimes, keys []stri
 	if err := memory.reserve(ctx, dictionaries); err != nil {
 		return nil, err
 	}
-	columns := make([]keyColumn, len(keys))
-	coder, err := newKeyCoder(ctx, e, keys, spaces, columns, hashed)
+	columns := keysOf(e, keys, spaces, dictionaries > 0, threads)
+	coder, err := newKeyCoder(ctx, columns, hashed)
 	if err != nil {
 		return nil, err
 	}
 	x.keys = coder
-	rows, err := x.encode(ctx, e, times, keys, columns, memory)
+	rows, err := x.encode(ctx, columns, times, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -138,41 +139,35 @@ func (r *encodedRows) same(a, b int32) bool {
 }
 
 // encode hashes the keys of all entity rows, and says of each whether it can match at all.
-func (x *index) encode(ctx context.Context, e Entities, times *entityTimes, keys []string, encoded []keyColumn, memory *holding) (*encodedRows, error) {
+func (x *index) encode(ctx context.Context, keys *keyRecords, times *entityTimes, memory *holding) (*encodedRows, error) {
 	n := len(times.values)
 	if err := memory.reserve(ctx, x.keys.bytes()*int64(n)); err != nil {
 		return nil, err
 	}
 	r := x.keys.room(n)
-	t := tuples{columns: encoded}
-	at := 0
-	for _, rec := range e.Records {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	var usableRows atomic.Int64
+	err := keys.each(ctx, func(t *tuples, columns []arrow.Array, at, rows int) error {
+		if err := x.keys.encode(t, columns, rows); err != nil {
+			return err
 		}
-		rows := int(rec.NumRows())
-		columns := make([]arrow.Array, len(keys))
-		for i, key := range keys {
-			columns[i] = rec.Column(e.Schema.FieldIndices(key)[0])
+		if err := memory.reserve(ctx, x.keys.textBytes(t)); err != nil {
+			return err
 		}
-		if err := x.keys.encode(&t, columns, rows); err != nil {
-			return nil, err
-		}
-		if err := memory.reserve(ctx, x.keys.textBytes(&t)); err != nil {
-			return nil, err
-		}
-		x.keys.keep(r, &t, at, rows)
+		x.keys.keep(r, t, at, rows)
+		count := 0
 		for i, state := range t.state {
 			if times.null[at+i] {
 				state = isNull
 			}
 			if x.reason[at+i] = state; state == usable {
-				r.usable++
+				count++
 			}
 		}
-		at += rows
-	}
-	return r, nil
+		usableRows.Add(int64(count))
+		return nil
+	})
+	r.usable = int(usableRows.Load())
+	return r, err
 }
 
 // layout chooses the number of partitions for a table of so many buckets, and so many bytes of texts.
@@ -258,22 +253,19 @@ func (x *index) byPartition(ctx context.Context, r *encodedRows, times *entityTi
 	if len(x.reason) < partitioning.rows {
 		threads = 1
 	}
-	step := (len(x.reason) + threads - 1) / threads
 	next := make([][]int, threads) // share of the entity rows -> partition -> where its next row comes
-	each := func(do func(next []int, row int, p int)) error {
-		return inParallel(ctx, threads, threads, func(i int) error {
-			for row := i * step; row < min(len(x.reason), (i+1)*step); row++ {
-				if x.reason[row] == usable {
-					do(next[i], row, x.part(r.hash[row]))
-				}
-			}
-			return nil
-		})
-	}
-	for i := range next {
+	share := func(i int) (lo, hi int) { return i * len(x.reason) / threads, (i + 1) * len(x.reason) / threads }
+	shift, mask := partitionOf(x.parts)
+	err = inParallel(ctx, threads, threads, func(i int) error {
 		next[i] = make([]int, x.parts)
-	}
-	if err := each(func(next []int, _, p int) { next[p]++ }); err != nil {
+		for row, hi := share(i); row < hi; row++ {
+			if x.reason[row] == usable {
+				next[i][r.hash[row]>>shift&mask]++
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	first = make([]int, x.parts+1)
@@ -286,9 +278,17 @@ func (x *index) byPartition(ctx context.Context, r *encodedRows, times *entityTi
 	}
 	first[x.parts] = at
 	rows = make([]entityRow, r.usable)
-	return rows, first, each(func(next []int, row, p int) {
-		rows[next[p]] = entityRow{r.hash[row], times.values[row], int32(row)}
-		next[p]++
+	return rows, first, inParallel(ctx, threads, threads, func(i int) error {
+		next := next[i]
+		for row, hi := share(i); row < hi; row++ {
+			if x.reason[row] == usable {
+				hash := r.hash[row]
+				to := &next[hash>>shift&mask]
+				rows[*to] = entityRow{hash, times.values[row], int32(row)}
+				*to++
+			}
+		}
+		return nil
 	})
 }
 

@@ -42,53 +42,31 @@ func (k *keyRange) holds(w uint64) bool { return w-k.lo <= k.hi-k.lo }
 
 func (s space) signed() bool { return s.kind != uint64s && s.kind != floats }
 
-// newKeyCoder looks at the entity rows' keys and chooses the form; hashed says that it may not be dense. Columns are where it
-// encodes them.
-func newKeyCoder(ctx context.Context, e Entities, keys []string, spaces []space, columns []keyColumn, hashed bool) (*keyCoder, error) {
-	c := &keyCoder{spaces: spaces, ranges: make([]keyRange, len(spaces))}
-	if !allWords(spaces) {
+// newKeyCoder looks at the entity rows' keys and chooses the form; hashed says that it may not be dense.
+func newKeyCoder(ctx context.Context, keys *keyRecords, hashed bool) (c *keyCoder, err error) {
+	c = &keyCoder{spaces: keys.spaces}
+	if !allWords(c.spaces) {
 		c.form = text
 	}
-	var width uint
-	for i, key := range keys {
-		if !spaces[i].word() {
-			continue
-		}
-		var err error
-		if c.ranges[i], err = rangeOf(ctx, e, key, spaces[i], &columns[i]); err != nil {
-			return nil, err
-		}
-		c.shifts = append(c.shifts, width)
-		width += uint(bits.Len64(c.ranges[i].hi - c.ranges[i].lo))
+	if c.ranges, err = keys.ranges(ctx); err != nil {
+		return nil, err
 	}
-	if c.form != text && len(spaces) > 1 {
+	var width uint
+	for i, s := range c.spaces {
+		if s.word() {
+			c.shifts = append(c.shifts, width)
+			width += uint(bits.Len64(c.ranges[i].hi - c.ranges[i].lo))
+		}
+	}
+	if c.form != text && len(c.spaces) > 1 {
 		if c.form = packed; width > 64 {
 			c.form = wide
 		}
 	}
-	if c.form <= packed && len(spaces) > 0 && !hashed && width < 32 && 1<<width <= partitioning.dense*tableSize(e.Rows()) {
+	if c.form <= packed && len(c.spaces) > 0 && !hashed && width < 32 && 1<<width <= partitioning.dense*tableSize(keys.entities.Rows()) {
 		c.form, c.dense = packed, max(1, width)
 	}
 	return c, nil
-}
-
-// rangeOf is the range of one key column of the entity rows.
-func rangeOf(ctx context.Context, e Entities, key string, s space, col *keyColumn) (keyRange, error) {
-	r := keyRange{}
-	column := e.Schema.FieldIndices(key)[0]
-	var state []uint8
-	for _, rec := range e.Records {
-		if err := ctx.Err(); err != nil {
-			return r, err
-		}
-		state = grow(state, int(rec.NumRows()))
-		clear(state)
-		if err := col.encode(rec.Column(column), s, state); err != nil {
-			return r, err
-		}
-		r.widen(s, col.words[:rec.NumRows()], state)
-	}
-	return r, nil
 }
 
 // widen makes room for the usable ones of some words.
@@ -103,6 +81,13 @@ func (k *keyRange) widen(s space, words []uint64, state []uint8) {
 		default:
 			k.lo, k.hi = min(k.lo, w), max(k.hi, w)
 		}
+	}
+}
+
+// include makes room for another range.
+func (k *keyRange) include(s space, other keyRange) {
+	if other.known {
+		k.widen(s, []uint64{other.lo, other.hi}, make([]uint8, 2))
 	}
 }
 

@@ -16,36 +16,50 @@ type partRows struct {
 
 // rowsByPart lists winners by position: parts in ascending order, those without a winner left out.
 func rowsByPart(ctx context.Context, winners []Position, threads int) ([]partRows, error) {
-	var begin []int // part -> where its winners begin; and one more
-	won := 0
-	for _, p := range winners {
-		if p == noWinner {
-			continue
-		}
-		for part := p.Part(); len(begin) <= part+1; {
-			begin = append(begin, 0)
-		}
-		begin[p.Part()+1]++
-		won++
+	if len(winners) < partitioning.rows {
+		threads = 1
 	}
-	parts := 0
-	for p := range max(1, len(begin)) - 1 {
-		if begin[p+1] > 0 {
-			parts++
+	next := make([][]int, threads) // share of the entity rows -> part -> where its next row comes
+	share := func(i int) (lo, hi int) { return i * len(winners) / threads, (i + 1) * len(winners) / threads }
+	err := inParallel(ctx, threads, threads, func(i int) error {
+		lo, hi := share(i)
+		next[i] = countByPart(winners[lo:hi])
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	begin, won := []int{}, 0 // part -> where its winners begin
+	for p := 0; ; p++ {
+		begin = append(begin, won)
+		more := false
+		for i := range next {
+			if p < len(next[i]) {
+				next[i][p], won, more = won, won+next[i][p], true
+			}
 		}
-		begin[p+1] += begin[p]
+		if !more {
+			break
+		}
 	}
 	entities, rows := make([]int32, won), make([]int64, won)
-	next := slices.Clone(begin)
-	for entity, p := range winners {
-		if p != noWinner {
-			at := next[p.Part()]
-			entities[at], rows[at] = int32(entity), p.Row()
-			next[p.Part()]++
+	err = inParallel(ctx, threads, threads, func(i int) error {
+		lo, hi := share(i)
+		for entity, p := range winners[lo:hi] {
+			if p != noWinner {
+				at := &next[i][p.Part()]
+				entities[*at], rows[*at] = int32(lo+entity), p.Row()
+				*at++
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	all, ranks := make([]partRows, 0, parts), make([]int32, won)
-	for p := range max(1, len(begin)) - 1 {
+	var all []partRows
+	ranks := make([]int32, won)
+	for p := range len(begin) - 1 {
 		if lo, hi := begin[p], begin[p+1]; lo < hi {
 			all = append(all, partRows{part: p, rows: rows[lo:hi], entities: entities[lo:hi], rank: ranks[lo:hi]})
 		}
@@ -54,13 +68,28 @@ func rowsByPart(ctx context.Context, winners []Position, threads int) ([]partRow
 	for range threads {
 		scratch <- new(rowSet)
 	}
-	err := inParallel(ctx, threads, len(all), func(i int) error {
+	err = inParallel(ctx, threads, len(all), func(i int) error {
 		s := <-scratch
 		defer func() { scratch <- s }()
 		all[i].sort(s)
 		return nil
 	})
 	return all, err
+}
+
+// countByPart counts the winners in each part, up to the last that has one.
+func countByPart(winners []Position) (count []int) {
+	for _, p := range winners {
+		if p == noWinner {
+			continue
+		}
+		part := p.Part()
+		for part >= len(count) {
+			count = append(count, 0)
+		}
+		count[part]++
+	}
+	return count
 }
 
 // positionsOf lists the positions of rows, ascending.

@@ -20,7 +20,7 @@ const (
 	batchBytes   = 2 << 20
 	maxBatchRows = 64 << 10
 	winnerBytes  = 8  // for each entity row and view, until the answer ends
-	sortBytes    = 48 // for each entity row, while winners are sorted and fetched
+	sortBytes    = 72 // for each entity row, while winners are sorted and fetched
 	boundBytes   = 18 // for each entity row and view: upper and lower bound, and guides; under known_at half as much again
 	timeBytes    = 9  // entity times and their nulls
 )
