@@ -108,6 +108,13 @@ func (f *fetcher) fetchAll(ctx context.Context, won []partRows, few, least, thre
 		return err
 	}
 	perRow := max(1, f.g.bytes.Load()/int64(few))
+	rows := 0
+	for _, p := range won {
+		rows += len(p.rows)
+	}
+	if bytes := perRow * int64(rows); bytes/2 > f.limit && f.entityRows > 1 { // far from it, however wide those few were
+		return tooWide{bytes / f.entityRows}
+	}
 	size := int(min(int64(gathering.piece), max(int64(least), f.limit/8/perRow)))
 	first := make([]int, len(won)) // piece with which those of a part begin
 	skip := few
