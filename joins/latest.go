@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
+	"math/bits"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -95,13 +97,58 @@ func (l *latest) reading(parts []int) *reading {
 	case len(l.spaces) > 1:
 		r.keys.form = wide
 	}
+	l.known(r, parts)
 	if l.view.Created != "" {
 		r.created = len(l.spaces) + 1
 	}
-	for rows := rowsOf(l.view.Table, parts); len(l.spaces) > 0 && r.parts < maxPartitions && r.parts*partitioning.rows < rows; {
+	for rows := rowsOf(l.view.Table, parts); len(l.spaces) > 0 && r.parts < maxPartitions && r.parts*partitioning.rows < rows && (r.keys.dense == 0 || r.parts < 1<<r.keys.dense); {
 		r.parts *= 2
 	}
 	return r
+}
+
+// known has keys packed that are integers in a range which the parts tell, if most in it may be there.
+func (l *latest) known(r *reading, parts []int) {
+	table, can := l.view.Table.(Ranger)
+	_, gathers := l.view.Table.(Gatherer)
+	if !can || !gathers || len(l.spaces) == 0 {
+		return
+	}
+	c := &keyCoder{form: packed, spaces: l.spaces, ranges: make([]keyRange, len(l.spaces))}
+	var width uint
+	for i, s := range l.spaces {
+		lo, hi, ok := rangeIn(table, parts, l.view.Keys[i].Source)
+		if !ok || s.kind != int64s {
+			return
+		}
+		c.ranges[i] = keyRange{uint64(lo), uint64(hi), true}
+		c.shifts = append(c.shifts, width)
+		width += uint(bits.Len64(uint64(hi) - uint64(lo)))
+	}
+	if width >= 32 || 1<<width > partitioning.dense*tableSize(int64(rowsOf(table, parts))) {
+		return
+	}
+	c.dense = max(1, width)
+	r.keys, r.strict, r.newest = c, true, true
+	var ok bool
+	if r.times.lo, r.times.hi, ok = rangeIn(table, parts, l.view.EventTime); !ok {
+		r.times.lo, r.times.hi = 1, 0
+	}
+}
+
+// rangeIn is the range of a column's values in some parts; not ok if it is not known, or if there are none.
+func rangeIn(table Ranger, parts []int, column string) (lo, hi int64, ok bool) {
+	lo, hi = math.MaxInt64, math.MinInt64
+	for _, part := range parts {
+		least, most, known := table.Range(part, column)
+		if !known {
+			return 0, 0, false
+		}
+		if least <= most {
+			lo, hi = min(lo, least), max(hi, most)
+		}
+	}
+	return lo, hi, lo <= hi
 }
 
 func (l *latest) match(ctx context.Context, opt Options) error {
@@ -134,7 +181,11 @@ func (l *latest) stream(ctx context.Context, opt Options, r *reading, parts []in
 	threads := max(1, min(opt.threads(), len(stretches(l.view.Table, parts, opt.threads()))))
 	blocks := leastBlocks
 	if r.parts > 1 {
-		blocks = 2*r.parts + min(latestWaiting, rowsOf(l.view.Table, parts)/threads)/blockRows
+		waiting := latestWaiting
+		if r.keys.dense > 0 {
+			waiting = waitingRows
+		}
+		blocks = 2*r.parts + min(waiting, rowsOf(l.view.Table, parts)/threads)/blockRows
 	}
 	reserved := int64(threads) * int64(blocks) * r.blockBytes()
 	if err := l.memory.reserve(ctx, reserved); err != nil {

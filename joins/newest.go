@@ -22,10 +22,10 @@ type newest struct {
 
 type newestPart struct {
 	mu    sync.Mutex
-	table []place // open addressing, a power of two; at most two thirds full
-	rows  []candidate
-	words []uint64 // of keys that are several words: so many for each of rows
-	texts [][]byte // of keys that are texts
+	table []place     // open addressing, a power of two; at most two thirds full
+	rows  []candidate // of dense keys: key -> row
+	words []uint64    // of keys that are several words: so many for each of rows
+	texts [][]byte    // of keys that are texts
 }
 
 // place is one key in a table.
@@ -43,6 +43,9 @@ func (n *newest) match(part int, blocks []*block) error {
 	p := &n.parts[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if n.keys.dense > 0 {
+		return n.dense(p, blocks)
+	}
 	for _, rows := range blocks {
 		if err := n.room(p, rows.n); err != nil {
 			return err
@@ -67,6 +70,32 @@ func (n *newest) match(part int, blocks []*block) error {
 		}
 		if err := n.memory.reserve(n.ctx, int64(text)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// dense is match for keys that have each a place of their own.
+func (n *newest) dense(p *newestPart, blocks []*block) error {
+	if p.rows == nil {
+		size := 1 << n.keys.dense / len(n.parts)
+		if err := n.memory.reserve(n.ctx, int64(size)*int64(unsafe.Sizeof(candidate{}))); err != nil {
+			return err
+		}
+		p.rows = make([]candidate, size)
+	}
+	shift, mask := (64-n.keys.dense)&63, uint64(len(p.rows)-1)
+	for _, rows := range blocks {
+		for i := range rows.rows[:rows.n] {
+			row := &rows.rows[i]
+			best := &p.rows[row.hash>>shift&mask]
+			if n.created {
+				if c := (candidate{time: row.time, created: rows.created[i], tag: row.tag}); c.beats(best) {
+					*best = c
+				}
+			} else if row.time > best.time || row.time == best.time && row.tag > best.tag || best.tag == 0 {
+				best.time, best.tag = row.time, row.tag
+			}
 		}
 	}
 	return nil
@@ -138,7 +167,11 @@ func (n *newest) all() []candidate {
 	}
 	all := make([]candidate, 0, keys)
 	for i := range n.parts {
-		all = append(all, n.parts[i].rows...)
+		for _, c := range n.parts[i].rows {
+			if c.tag != 0 {
+				all = append(all, c)
+			}
+		}
 	}
 	return all
 }

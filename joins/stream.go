@@ -9,6 +9,8 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/flightd/flightd/internal/fault"
 )
 
 // blockRows is the number of feature rows in a block.
@@ -54,6 +56,12 @@ type reading struct {
 	late    int64
 	asked   filter // rows that nobody sees are left out; empty: none are
 	sink    sink
+	// strict says that a key that the coder has no form for is an error: the parts say that there are none.
+	strict bool
+	// newest says that of each key only the newest row matters. times is then the range of the parts' event times; lo > hi: it
+	// is not known.
+	newest bool
+	times  struct{ lo, hi int64 }
 	// timeless also takes rows without event time. odd is told of records with rows whose keys are not usable; nil: they
 	// are left out.
 	timeless bool
@@ -111,6 +119,7 @@ type stream struct {
 	columns []arrow.Array
 	scratch [2][]int64
 	kept    []int32
+	steps   *steps // nil: older rows matter, too
 }
 
 // filling is a block that rows are added to, and how many it has so far. What the blocks' own counts say is known when they
@@ -124,6 +133,9 @@ func newStream(r *reading, blocks, first int) *stream {
 	s := &stream{
 		reading: r, columns: make([]arrow.Array, len(r.keys.spaces)), first: first,
 		filling: make([]filling, r.parts), full: make([][]*block, r.parts),
+	}
+	if r.newest {
+		s.steps = newSteps(r.keys, r.times.lo, r.times.hi)
 	}
 	for range max(blocks, r.parts+1) {
 		s.free = append(s.free, r.newBlock())
@@ -181,6 +193,9 @@ func (s *stream) add(rec arrow.Record, first Position) error {
 	}
 	if err := s.keys.encode(&s.tuples, s.columns, n); err != nil {
 		return err
+	}
+	if s.strict && slices.Contains(s.tuples.state, unmatchable) {
+		return fault.New(fault.DataLoss, "a part (row group) has keys that are outside of the range that its statistics give")
 	}
 	if s.odd != nil && slices.Contains(s.tuples.state, isNull) {
 		if err := s.odd(rec, first); err != nil {
@@ -263,7 +278,16 @@ func (s *stream) keep(times []int64) []int32 {
 	}
 	kept, n := s.kept[:len(state)], 0
 	early, span := uint64(s.early), uint64(s.late)-uint64(s.early)
-	if f.last == nil {
+	switch {
+	case s.steps != nil:
+		for i, st := range state {
+			if t := times[i]; st == usable && uint64(t)-early <= span {
+				kept[n] = int32(i)
+				n += one(s.steps.pass(hashes[i], s.steps.of(t)))
+			}
+		}
+		return kept[:n]
+	case f.last == nil:
 		for i, st := range state {
 			kept[n] = int32(i)
 			n += one(st == usable) & one(uint64(times[i])-early <= span)
@@ -302,6 +326,9 @@ func (s *stream) scatterWhole(times, created []int64, timeColumn, createdColumn 
 			}
 		}
 		if s.asked.last != nil && !s.asked.may(hash, c.time) {
+			continue
+		}
+		if s.steps != nil && !s.steps.pass(hash, s.steps.of(c.time)) {
 			continue
 		}
 		if created != nil && createdColumn.IsValid(i) {
