@@ -8,9 +8,10 @@ func Partition() (undo func()) {
 	before := partitioning
 	partitioning.whole, partitioning.part, partitioning.region, partitioning.rows, partitioning.stretch, partitioning.large = 0, 1, 4, 4, 3, 2
 	partitioning.filter = 1
-	gatheringBefore := gathering
+	gatheringBefore, passingBefore := gathering, passing
+	passing.least = 2
 	gathering.probe, gathering.piece, gathering.settle = 2, 3, 4
-	return func() { partitioning, gathering = before, gatheringBefore }
+	return func() { partitioning, gathering, passing = before, gatheringBefore, passingBefore }
 }
 
 // Dense changes how many times larger a table of all possible keys may be, until undo is called.

@@ -11,7 +11,7 @@ const noWinner = ^Position(0)
 // fill turns the best row of each slot into the winner of each entity row: within a group a running maximum along time,
 // because what one slot may see every later slot may see too. The ttl is asked of the winner alone: if the row with the
 // greatest event time is too old, all are.
-func (v *boundView) fill(ctx context.Context, found *best, rows int, opt Options) ([]Position, error) {
+func (v *boundView) fill(ctx context.Context, found *best, rows int, opt Options) ([]Position, ViewReport, error) {
 	winners := make([]Position, rows)
 	for i := range winners {
 		winners[i] = noWinner
@@ -36,7 +36,7 @@ func (v *boundView) fill(ctx context.Context, found *best, rows int, opt Options
 		return nil
 	})
 	if err != nil || opt.Report == nil {
-		return winners, err
+		return winners, total, err
 	}
 	total.View, total.Rows = v.Name, int64(rows)
 	for _, reason := range v.index.reason {
@@ -47,8 +47,7 @@ func (v *boundView) fill(ctx context.Context, found *best, rows int, opt Options
 			total.UnknownKey++
 		}
 	}
-	opt.Report.Views = append(opt.Report.Views, total)
-	return winners, nil
+	return winners, total, nil
 }
 
 func (v *boundView) fillGroup(found *best, g *bucket, winners []Position, report *ViewReport) {
@@ -83,6 +82,8 @@ func (r *ViewReport) count(found, expired, seen bool) {
 }
 
 func (r *ViewReport) add(other *ViewReport) {
+	r.Rows += other.Rows
+	r.NullKey += other.NullKey
 	r.Matched += other.Matched
 	r.Expired += other.Expired
 	r.NotYet += other.NotYet

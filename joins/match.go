@@ -226,8 +226,12 @@ func (c *call) findWinners(ctx context.Context, v *boundView) error {
 	if err := c.memory.reserve(ctx, int64(c.rows)*winnerBytes); err != nil {
 		return err
 	}
-	if joined.winners, err = v.fill(ctx, found, c.rows, opt); err != nil {
+	var report ViewReport
+	if joined.winners, report, err = v.fill(ctx, found, c.rows, opt); err != nil {
 		return err
+	}
+	if opt.Report != nil {
+		opt.Report.add(len(c.views)-1, report)
 	}
 	c.trace(v, from, rows, m, canGather)
 	return nil

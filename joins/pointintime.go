@@ -27,22 +27,55 @@ const (
 
 // PointInTime joins the features of views to entity rows: exactly one output row for each entity row, in input order,
 // entity columns first (see AnswerSchema). An output record is lent until the next step, but its buffers are never
-// written again. Errors come before the first record as far as they can.
+// written again. Errors come before the first record as far as they can. Entity rows for which the budget is too small are
+// joined in several passes over the views' tables.
 func PointInTime(ctx context.Context, e Entities, views []View, opt Options) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		c := &call{entities: e, options: opt, memory: &holding{budget: opt.Budget}}
-		defer c.close()
-		var err error
-		if c.schema, err = AnswerSchema(e.Schema, e.Time, views); err == nil {
-			err = c.matchAll(ctx, views)
-		}
+		schema, err := AnswerSchema(e.Schema, e.Time, views)
 		if err == nil {
-			err = c.emit(ctx, func(rec arrow.Record) bool { return yield(rec, nil) })
+			err = inPasses(ctx, e, schema, views, opt, func(rec arrow.Record) bool { return yield(rec, nil) })
 		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}
+}
+
+// passing says how few entity rows a pass may be for: each reads the whole history once more. Tests change it.
+var passing = struct{ least int64 }{64 << 10}
+
+// inPasses joins all entity rows at once, or in runs of as many as the budget allows.
+func inPasses(ctx context.Context, e Entities, schema *arrow.Schema, views []View, opt Options, yield func(arrow.Record) bool) error {
+	rows := e.Rows()
+	for lo, step := int64(0), rows; ; {
+		c := &call{entities: e.Slice(lo, min(lo+step, rows)), options: opt, schema: schema, memory: &holding{budget: opt.Budget}}
+		before, none := opt.Report.clone(), true
+		err := c.run(ctx, views, func(rec arrow.Record) bool {
+			none = false
+			return yield(rec)
+		})
+		switch least := max(1, passing.least); {
+		case errors.Is(err, fault.Exhausted) && none && step > least:
+			step = max(least, (step+1)/2)
+			if opt.Report != nil {
+				*opt.Report = before
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		if lo += step; lo >= rows {
+			return nil
+		}
+	}
+}
+
+func (c *call) run(ctx context.Context, views []View, yield func(arrow.Record) bool) error {
+	defer c.close()
+	if err := c.matchAll(ctx, views); err != nil {
+		return err
+	}
+	return c.emit(ctx, yield)
 }
 
 // errStopped says that the consumer has enough.

@@ -2,6 +2,7 @@ package joins
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -22,6 +23,23 @@ func (e Entities) Rows() int64 {
 		n += r.NumRows()
 	}
 	return n
+}
+
+// Slice is rows [lo, hi) of e, which share its memory.
+func (e Entities) Slice(lo, hi int64) Entities {
+	if lo == 0 && hi == e.Rows() {
+		return e
+	}
+	cut := Entities{Schema: e.Schema, Time: e.Time}
+	var at int64
+	for _, rec := range e.Records {
+		from, to := max(lo, at)-at, min(hi, at+rec.NumRows())-at
+		if from < to {
+			cut.Records = append(cut.Records, rec.NewSlice(from, to))
+		}
+		at += rec.NumRows()
+	}
+	return cut
 }
 
 // View is one feature view as a join sees it: columns by the names they have in Table.
@@ -75,6 +93,23 @@ type Budget interface {
 // Report counts, for every view in request order, what became of the entity rows (semantics P91).
 type Report struct {
 	Views []ViewReport
+}
+
+// clone is a copy; of no report an empty one.
+func (r *Report) clone() Report {
+	if r == nil {
+		return Report{}
+	}
+	return Report{Views: slices.Clone(r.Views)}
+}
+
+// add counts what became of more entity rows for the view with an index.
+func (r *Report) add(view int, more ViewReport) {
+	if view == len(r.Views) {
+		r.Views = append(r.Views, more)
+		return
+	}
+	r.Views[view].add(&more)
 }
 
 // ViewReport is the report of one view. The five counts add up to Rows.

@@ -234,7 +234,8 @@ func (p *historicalPlan) entities(ctx context.Context, job *RetrievalJob) (e joi
 		return e, nil, err
 	}
 	e.Time = p.time
-	return share(e, p.request.Share), release, nil
+	lo, hi := p.request.Share.Range(e.Rows())
+	return e.Slice(lo, hi), release, nil
 }
 
 // hold reserves the memory of entity rows that were made here, until they are released.

@@ -104,21 +104,3 @@ func (m *merger) copy(ctx context.Context, records []arrow.Record, bytes int64) 
 	}
 	return concat.Records(records)
 }
-
-// share cuts the entity rows of one share out of all of them.
-func share(e joins.Entities, s joins.Share) joins.Entities {
-	lo, hi := s.Range(e.Rows())
-	if lo == 0 && hi == e.Rows() {
-		return e
-	}
-	cut := joins.Entities{Schema: e.Schema, Time: e.Time}
-	var at int64
-	for _, rec := range e.Records {
-		from, to := max(lo, at)-at, min(hi, at+rec.NumRows())-at
-		if from < to {
-			cut.Records = append(cut.Records, rec.NewSlice(from, to))
-		}
-		at += rec.NumRows()
-	}
-	return cut
-}
