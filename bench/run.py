@@ -57,6 +57,8 @@ LINES = [
     Line("1M x 100M", million(100), peers=("tuned",), target=("tuned", 5), full=True),
     Line("1M x 100M, second retrieval with the cached index", million(100), peers=("tuned",), target=("tuned", 20),
          limits={"index": "2GiB"}, warm=True, full=True),
+    Line("20M x 10M with memory: 512MiB, entity rows on disk", million(10), entities=20 * MILLION, peers=("tuned",),
+         limits={"memory": "512MiB", "spill_dir": "spill"}, full=True),
     Line("10k x 100M, log sorted by time, ttl 1 day, entity rows of one day", million(100, order="time"), entities=10_000, ttl=86_400,
          days=(20, 21), peers=("tuned",), target=("tuned", 2), full=True),
     Line("100k x 1M, created, 100 versions of a key", data.Dataset(MILLION, 10_000, created=True), entities=100_000,

@@ -95,6 +95,8 @@ type Auth struct {
 type Limits struct {
 	Memory     Size          `yaml:"memory"`      // joins, uploads and staged rows of all calls together
 	Index      Size          `yaml:"index"`       // indexes of files that are kept, beside Memory; 0: none
+	SpillDir   string        `yaml:"spill_dir"`   // where entity rows go that memory should not hold; empty: nowhere
+	Spill      Size          `yaml:"spill"`       // what they take there, of all calls together
 	EntityRows int64         `yaml:"entity_rows"` // of one request
 	Message    Size          `yaml:"message"`     // one received message
 	Staged     Size          `yaml:"staged"`      // staged entity rows; no more than Memory
@@ -121,7 +123,7 @@ func defaults() *Config {
 		Feast:  Feast{NoEntities: "timeline"},
 		Auth:   Auth{Type: "none"},
 		Limits: Limits{
-			Memory: 4 << 30, EntityRows: 50_000_000, Message: 512 << 20, Staged: 1 << 30, StagedFor: 15 * time.Minute,
+			Memory: 4 << 30, Spill: 64 << 30, EntityRows: 50_000_000, Message: 512 << 20, Staged: 1 << 30, StagedFor: 15 * time.Minute,
 			Concurrent: 16, QueueFor: 30 * time.Second, Query: time.Hour, Stalled: time.Hour,
 		},
 		Log:             Log{Level: "info", Format: "auto"},

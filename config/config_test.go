@@ -203,7 +203,7 @@ func TestValues(t *testing.T) {
 		TLS:  &TLS{Cert: "testdata/server.pem", Key: "/etc/keys/server.key", ClientCA: "testdata/ca.pem"},
 		Auth: Auth{Type: "none"},
 		Limits: Limits{
-			Memory: 8 << 30, Index: 512 << 20, EntityRows: 1_000_000, Message: 100_000_000, Staged: 1 << 30, StagedFor: 90 * time.Minute,
+			Memory: 8 << 30, Index: 512 << 20, SpillDir: "testdata/spill", Spill: 100 << 30, EntityRows: 1_000_000, Message: 100_000_000, Staged: 1 << 30, StagedFor: 90 * time.Minute,
 			Concurrent: 32, QueueFor: 500 * time.Millisecond, Query: 2 * time.Hour, Stalled: 10 * time.Minute,
 		},
 		Log:             Log{Level: "debug", Format: "json"},
@@ -220,7 +220,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Limits{
-		Memory: 4 << 30, EntityRows: 50_000_000, Message: 512 << 20, Staged: 1 << 30, StagedFor: 15 * time.Minute,
+		Memory: 4 << 30, Spill: 64 << 30, EntityRows: 50_000_000, Message: 512 << 20, Staged: 1 << 30, StagedFor: 15 * time.Minute,
 		Concurrent: 16, QueueFor: 30 * time.Second, Query: time.Hour, Stalled: time.Hour,
 	}
 	if c.Listen != "127.0.0.1:8815" || c.Limits != want || c.Log != (Log{"info", "auto"}) || c.ShutdownTimeout != 30*time.Second || c.TLS != nil {

@@ -65,7 +65,7 @@ func parseYAML(data []byte) (ast.Node, *Error) {
 
 // rebase makes paths relative to the folder of the file.
 func (c *Config) rebase(dir string) {
-	paths := []*string{&c.FeastRepo}
+	paths := []*string{&c.FeastRepo, &c.Limits.SpillDir}
 	if strings.ContainsRune(c.Feast.Python, filepath.Separator) { // a name alone is looked for on the PATH
 		paths = append(paths, &c.Feast.Python)
 	}

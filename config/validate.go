@@ -86,12 +86,13 @@ func (d *decoder) reportStore(path, message string) {
 
 func (l *Limits) validate(d *decoder) {
 	for key, value := range map[string]int64{
-		"memory": int64(l.Memory), "entity_rows": l.EntityRows, "message": int64(l.Message), "staged": int64(l.Staged),
+		"memory": int64(l.Memory), "spill": int64(l.Spill), "entity_rows": l.EntityRows, "message": int64(l.Message), "staged": int64(l.Staged),
 		"staged_for": int64(l.StagedFor), "concurrent": int64(l.Concurrent), "queue_for": int64(l.QueueFor),
 		"query": int64(l.Query), "stalled": int64(l.Stalled),
 	} {
 		d.positive(join("limits", key), value)
 	}
+	d.notEmpty("limits.spill_dir", l.SpillDir)
 	if l.Message > math.MaxInt32 {
 		d.report("limits.message", "the transport carries messages of less than 2GiB, found %s", l.Message)
 	}

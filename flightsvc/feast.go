@@ -47,19 +47,17 @@ func feastParseError(err error) error {
 // feastExchange answers a read of a Feast client that came with its entity rows (0.67 and later).
 func (s *Server) feastExchange(ctx context.Context, f *tickets.Feast, up *incoming, out dataSender) error {
 	c := callOf(ctx)
-	rows, err := s.streamed(ctx, up, c.memory)
+	rows, err := s.received(ctx, up, c)
 	if err != nil {
 		return err
 	}
-	enter := func() error { return c.place.enter(ctx, s.reads, s.limits.QueueFor) }
 	if rows = feastRows(rows); rows != nil && f.Historical != nil {
-		rows.Records = whole(rows.Records, enter)
 		return s.feastAnswer(ctx, f, rows, out)
 	}
 	if err := up.drain(); err != nil {
 		return err
 	}
-	if err := enter(); err != nil {
+	if err := c.place.enter(ctx, s.reads, s.limits.QueueFor); err != nil {
 		return err
 	}
 	return s.feastAnswer(ctx, f, nil, out)

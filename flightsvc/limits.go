@@ -14,6 +14,8 @@ import (
 type Limits struct {
 	Memory     int64         // bytes for joins, uploads, staged rows, answers on their way; 4 GiB
 	Index      int64         // bytes of indexes that are kept, beside Memory; 0: none are
+	SpillDir   string        // folder where entity rows go that are more than a part of Memory; empty: they are refused
+	Spill      int64         // bytes there; 64 GiB
 	EntityRows int64         // entity rows of one request; 50 million
 	Message    int64         // bytes of one received message; 512 MiB
 	Staged     int64         // bytes of staged entity rows; 1 GiB
@@ -39,6 +41,7 @@ const (
 
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.Memory, 4<<30)
+	setDefault(&l.Spill, 64<<30)
 	setDefault(&l.EntityRows, 50_000_000)
 	setDefault(&l.Message, 512<<20)
 	setDefault(&l.Staged, 1<<30)

@@ -43,7 +43,7 @@ func (a *account) Reserve(ctx context.Context, bytes int64) error {
 	held := a.held.Load()
 	if bytes > a.pool.size-held {
 		return fault.New(fault.Exhausted, "the request needs more memory than limits.memory (%s) allows: it holds %s and asks for %s more; "+
-			"raise limits.memory, or ask for fewer rows or features at a time (shares: `part`)",
+			"raise limits.memory, have entity rows kept on disk (limits.spill_dir), or ask for fewer rows or features at a time (shares: `part`)",
 			size(a.pool.size), size(held), size(bytes))
 	}
 	wait, cancel := context.WithTimeout(ctx, a.patience)

@@ -59,12 +59,26 @@ func (s *Server) DoExchange(stream flight.FlightService_DoExchangeServer) error 
 	if err != nil {
 		return err
 	}
-	entities, err := s.streamed(ctx, up, c.memory)
+	entities, err := s.received(ctx, up, c)
 	if err != nil {
 		return err
 	}
-	entities.Records = whole(entities.Records, func() error { return c.place.enter(ctx, s.reads, s.limits.QueueFor) })
 	return s.answer(ctx, t, entities, stream)
+}
+
+// received opens the entity rows of a DoExchange. All are received before the first is handed on, and the call has its place
+// among the retrievals from then on.
+func (s *Server) received(ctx context.Context, up *incoming, c *call) (*stores.Rows, error) {
+	then := func() error { return c.place.enter(ctx, s.reads, s.limits.QueueFor) }
+	if s.spill != nil {
+		return s.spooled(ctx, up, c, then)
+	}
+	entities, err := s.streamed(ctx, up, c.memory)
+	if err != nil {
+		return nil, err
+	}
+	entities.Records = whole(entities.Records, then)
+	return entities, nil
 }
 
 // whole collects records to the last one, calls then, and only then hands them on.
@@ -118,7 +132,7 @@ func (s *Server) plan(ctx context.Context, t *tickets.Ticket, entities *stores.R
 // planOptions are what the server lends to the jobs of a call: what all may hold of features at once is a share of its memory.
 func (s *Server) planOptions(c *call) stores.Options {
 	return stores.Options{
-		Budget: c.memory, EntityRows: s.limits.EntityRows, Indexes: s.indexes,
+		Budget: c.memory, EntityRows: s.limits.EntityRows, EntityBytes: s.limits.Memory / spillShare, Indexes: s.indexes,
 		GatherBytes: max(s.limits.Memory/int64(s.limits.Concurrent), 8<<20),
 	}
 }

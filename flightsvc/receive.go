@@ -87,7 +87,7 @@ func (h handed) Reserve(ctx context.Context, bytes int64) error {
 // streamed opens the entity rows that follow a descriptor. A client that closes its side without a schema has sent no
 // entity rows, which is not the same as a table of zero rows.
 func (s *Server) streamed(ctx context.Context, up *incoming, memory *account) (*stores.Rows, error) {
-	r, err := s.reader(ctx, up, memory)
+	r, err := s.reader(ctx, up, handed{memory, up.call})
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *Server) streamed(ctx context.Context, up *incoming, memory *account) (*
 
 // passing opens rows that are to be written: the memory of each record is given back when the next one is asked for.
 func (s *Server) passing(ctx context.Context, up *incoming, memory *account) (*stores.Rows, error) {
-	r, err := s.reader(ctx, up, memory)
+	r, err := s.reader(ctx, up, handed{memory, up.call})
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func (s *Server) passing(ctx context.Context, up *incoming, memory *account) (*s
 	}}, nil
 }
 
-func (s *Server) reader(ctx context.Context, up *incoming, memory *account) (*ipcguard.Reader, error) {
-	r, err := ipcguard.NewReader(ctx, up, s.guard(handed{memory, up.call}))
+func (s *Server) reader(ctx context.Context, up ipcguard.Source, memory handed) (*ipcguard.Reader, error) {
+	r, err := ipcguard.NewReader(ctx, up, s.guard(memory))
 	if err == io.EOF {
 		return nil, fault.New(fault.Invalid, "no rows came: the stream ended without a schema")
 	}

@@ -54,9 +54,10 @@ type Server struct {
 	arrivals *arrivals
 	memory   *pool
 	indexes  *joins.IndexCache
-	reads    *gate // retrievals
-	uploads  *gate // calls that receive entity rows
-	plans    *gate // calls that only look at sources
+	spill    *spill // nil: entity rows stay in memory
+	reads    *gate  // retrievals
+	uploads  *gate  // calls that receive entity rows
+	plans    *gate  // calls that only look at sources
 	staging  *staging
 	feast    *registry.Repository
 	onDemand *ondemand.Pool
@@ -85,6 +86,12 @@ func New(opt Options) (*Server, error) {
 	}
 	if limits.Index > 0 {
 		s.indexes = joins.NewIndexCache(limits.Index)
+	}
+	if limits.SpillDir != "" {
+		var err error
+		if s.spill, err = newSpill(limits.SpillDir, limits.Spill); err != nil {
+			return nil, err
+		}
 	}
 	setDefault(&s.grace, 30*time.Second)
 	s.closing, s.close = context.WithCancel(context.Background())

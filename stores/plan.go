@@ -21,7 +21,11 @@ import (
 type Options struct {
 	Budget     joins.Budget // nil: unlimited
 	EntityRows int64        // greatest number of entity rows; 0: unlimited
-	Threads    int          // 0: one for each core
+
+	// EntityBytes is how many bytes of entity rows are joined at once, if their memory can be given back by and by; 0: all.
+	EntityBytes int64
+
+	Threads int // 0: one for each core
 
 	// GatherBytes is how many bytes of features one job holds at once; 0: joins' own default.
 	GatherBytes int64
@@ -200,20 +204,30 @@ func (p *historicalPlan) entitySchema() (*arrow.Schema, error) {
 
 func (p *historicalPlan) run(ctx context.Context, job *RetrievalJob) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
+		if e := p.request.Entities; e != nil && e.Release != nil {
+			p.runInPieces(ctx, job, yield)
+			return
+		}
 		entities, release, err := p.entities(ctx, job)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		defer release()
-		opt := p.options.joins(job)
-		opt.KnownAt, opt.Report = p.request.KnownAt, job.Report
-		for rec, err := range joins.PointInTime(ctx, entities, p.views, opt) {
-			if !yield(rec, err) {
-				return
-			}
+		p.join(ctx, job, entities, yield)
+	}
+}
+
+// join joins features to entity rows. It reports whether more are wanted.
+func (p *historicalPlan) join(ctx context.Context, job *RetrievalJob, entities joins.Entities, yield func(arrow.Record, error) bool) bool {
+	opt := p.options.joins(job)
+	opt.KnownAt, opt.Report = p.request.KnownAt, job.Report
+	for rec, err := range joins.PointInTime(ctx, entities, p.views, opt) {
+		if !yield(rec, err) || err != nil {
+			return false
 		}
 	}
+	return true
 }
 
 // entities collects the entity rows of the request's share.

@@ -96,6 +96,10 @@ type Rows struct {
 	Schema  *arrow.Schema
 	Len     int64 // number of rows; -1: not known before they are read
 	Records iter.Seq2[arrow.Record, error]
+
+	// Release gives back the memory of the records so far, which are then not used any more; nil: they have it to the end.
+	// Where it is not nil, Len may become known with the first record.
+	Release func()
 }
 
 // Written is the outcome of an append.

@@ -118,7 +118,7 @@ func tlsFrom(c *cli.Context, conf *config.Config) (*flightsvc.TLSFiles, error) {
 
 func limitsOf(l config.Limits) flightsvc.Limits {
 	return flightsvc.Limits{
-		Memory: int64(l.Memory), Index: int64(l.Index), EntityRows: l.EntityRows, Message: int64(l.Message), Staged: int64(l.Staged), StagedFor: l.StagedFor,
+		Memory: int64(l.Memory), Index: int64(l.Index), SpillDir: l.SpillDir, Spill: int64(l.Spill), EntityRows: l.EntityRows, Message: int64(l.Message), Staged: int64(l.Staged), StagedFor: l.StagedFor,
 		Concurrent: l.Concurrent, QueueFor: l.QueueFor, Query: l.Query, Stalled: l.Stalled,
 	}
 }
