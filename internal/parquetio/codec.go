@@ -42,11 +42,14 @@ func decompress(codec format.CompressionCodec, dst, src []byte) error {
 		return fill(dst, r)
 	case format.Brotli:
 		r := brotlis.Get().(*brotli.Reader)
-		defer brotlis.Put(r)
-		if err := r.Reset(bytes.NewReader(src)); err != nil {
-			return err
+		err := r.Reset(bytes.NewReader(src))
+		if err == nil {
+			err = fill(dst, r)
 		}
-		return fill(dst, r)
+		if err == nil {
+			brotlis.Put(r) // Reset leaves to one that has not come to its end what it had still to read
+		}
+		return err
 	case format.Lz4Raw:
 		return unlz4(dst, src)
 	case format.Lz4:
