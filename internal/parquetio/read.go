@@ -13,9 +13,11 @@ import (
 	"github.com/flightd/flightd/internal/arrowsize"
 )
 
-// Batches of Read have at most this many rows, and fewer if rows are wide.
+// Batches of Read have at most so many rows, and fewer if rows are wide. Those that are lent are smaller: what is done with
+// them, column by column, then stays in a core's nearest cache.
 const (
 	batchRows  = 64 << 10
+	lentRows   = 16 << 10
 	batchBytes = 32 << 20
 	leastRows  = 64
 	leastBytes = 64 << 10 // of a column whose width is not known before it is read
@@ -52,6 +54,9 @@ func (f *File) readRows(ctx context.Context, rg int, lo, hi int64, columns []int
 			}
 		}
 		step := f.step(rg, columns, r.batch)
+		if reuse {
+			step = min(step, lentRows)
+		}
 		for left := hi - lo; left > 0; {
 			if err := ctx.Err(); err != nil {
 				yield(nil, err)
