@@ -29,7 +29,10 @@ type keyCoder struct {
 
 // spread is the multiplier of dense keys: odd, so that different keys stay different, and near to 2^64 divided by the golden
 // ratio (Knuth, The Art of Computer Programming, 6.4), so that neighbours, of which often all are hot, come far from each other.
-const spread = 0x9e3779b97f4a7c15
+const (
+	spread   = 0x9e3779b97f4a7c15
+	unspread = 0xf1de83e19937733d // times spread is 1
+)
 
 // keyRange is the range of the words of one key column over all entity rows, as signed numbers where the space has signs.
 type keyRange struct {

@@ -230,19 +230,19 @@ func (l *latest) columns() []string {
 // emit yields the winners in the order of their positions, in pieces that keep what is held at once within bounds. The
 // first piece is small and tells how wide rows are.
 func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record) bool) error {
-	winners, err := l.winners(ctx, opt.threads())
-	if err != nil || len(winners) == 0 {
+	w, err := l.winners(ctx, opt.threads())
+	if err != nil || len(w.positions) == 0 {
 		return err
 	}
 	if opt.Trace != nil {
-		opt.Trace.Fetched += int64(len(winners))
+		opt.Trace.Fetched += int64(len(w.positions))
 	}
 	out := &coalescer{schema: l.pull.schema, yield: yield}
 	defer out.drop()
 	threads := opt.threads()
 	least := opt.rowsAtOnce(gathering.probe, nullBytes(l.view.Table, l.columns()), threads)
-	first := pieceOf(winners, least)
-	probe, err := l.fetch(ctx, winners[:first])
+	first := pieceOf(w.positions, least)
+	probe, err := l.fetch(ctx, w, 0, first)
 	if err != nil {
 		return err
 	}
@@ -250,12 +250,12 @@ func (l *latest) emit(ctx context.Context, opt Options, yield func(arrow.Record)
 	if err := l.pass(ctx, probe, out); err != nil {
 		return err
 	}
-	var pieces [][]Position
-	for winners = winners[first:]; len(winners) > 0; {
-		n := pieceOf(winners, int(min(int64(gathering.piece), size)))
-		pieces, winners = append(pieces, winners[:n]), winners[n:]
+	begin := []int{first} // of pieces; and one more
+	for at := first; at < len(w.positions); {
+		at += pieceOf(w.positions[at:], int(min(int64(gathering.piece), size)))
+		begin = append(begin, at)
 	}
-	err = inOrder(ctx, threads, len(pieces), func(ctx context.Context, i int) (fetched, error) { return l.fetch(ctx, pieces[i]) },
+	err = inOrder(ctx, threads, len(begin)-1, func(ctx context.Context, i int) (fetched, error) { return l.fetch(ctx, w, begin[i], begin[i+1]) },
 		func(f fetched) error { return l.pass(ctx, f, out) }, l.drop)
 	if err != nil {
 		return err
@@ -273,25 +273,6 @@ func pieceOf(winners []Position, most int) int {
 	return n
 }
 
-// winners are the best rows of all keys, ascending.
-func (l *latest) winners(ctx context.Context, threads int) ([]Position, error) {
-	all := l.all()
-	sorting := int64(len(all)) * sortBytes
-	if err := l.memory.reserve(ctx, int64(len(all))*winnerBytes+sorting); err != nil {
-		return nil, err
-	}
-	defer l.memory.release(sorting)
-	winners := make([]Position, len(all))
-	for i := range all {
-		winners[i] = all[i].position()
-	}
-	won, err := rowsByPart(ctx, winners, threads)
-	if err != nil {
-		return nil, err
-	}
-	return positionsOf(won), nil
-}
-
 // fetched is a record of winners, with its bytes reserved.
 type fetched struct {
 	record arrow.Record
@@ -304,15 +285,11 @@ func (l *latest) drop(f fetched) {
 }
 
 // fetch gets the columns of some winners of one part.
-func (l *latest) fetch(ctx context.Context, winners []Position) (f fetched, err error) {
+func (l *latest) fetch(ctx context.Context, w *latestWinners, lo, hi int) (f fetched, err error) {
 	if table, ok := l.view.Table.(Gatherer); ok {
-		rows := make([]int64, len(winners))
-		for i, p := range winners {
-			rows[i] = p.Row()
-		}
-		f.record, err = table.Gather(ctx, winners[0].Part(), rows, l.columns())
+		f.record, err = l.gather(ctx, table, w, lo, hi)
 	} else {
-		f.record, err = l.fetchKept(winners)
+		f.record, err = l.fetchKept(w.positions[lo:hi])
 	}
 	if err != nil {
 		return f, err

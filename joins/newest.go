@@ -175,3 +175,18 @@ func (n *newest) all() []candidate {
 	}
 	return all
 }
+
+// packedKeys are the keys of all, if they are dense.
+func (n *newest) packedKeys() []uint64 {
+	var keys []uint64
+	for part := range n.parts {
+		rows := n.parts[part].rows
+		for at, c := range rows {
+			if c.tag != 0 {
+				spreadKey := uint64(part*len(rows) + at)
+				keys = append(keys, spreadKey*unspread&(1<<n.keys.dense-1))
+			}
+		}
+	}
+	return keys
+}
