@@ -165,9 +165,12 @@ func (s *spooling) Next() (header, body []byte, err error) {
 	if s.file == nil {
 		n := int64(len(header) + len(body))
 		if s.held+n <= s.most {
+			if err := s.memory.Reserve(s.ctx, n); err != nil { // records mostly lie in the messages, but need not
+				return nil, nil, err
+			}
 			s.held += n
 			s.early = append(s.early, [2][]byte{header, body})
-			return header, body, s.memory.Reserve(s.ctx, n) // records mostly lie in them, but need not
+			return header, body, nil
 		}
 		if err := s.toDisk(); err != nil {
 			return nil, nil, err

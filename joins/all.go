@@ -27,7 +27,7 @@ func All(ctx context.Context, v View, columns []Feature, w Window, share Share, 
 		parts = slices.DeleteFunc(parts, func(i int) bool { return !share.has(names[i].Name) })
 		opt.Trace.parts(v.Table, parts, p.reads)
 		if opt.Trace != nil {
-			opt.Trace.Plan = append(opt.Trace.Plan, fmt.Sprintf("%s: all of %d of %d parts, columns %v", v.Name, len(parts), len(names), p.reads))
+			opt.Trace.note(fmt.Sprintf("%s: all of %d of %d parts, columns %v", v.Name, len(parts), len(names), p.reads))
 		}
 		p.memory, p.wide = &holding{budget: opt.Budget}, opt.gatherBytes()/4
 		defer p.memory.close()

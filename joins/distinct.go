@@ -128,7 +128,7 @@ func (d *distinct) read(ctx context.Context, v *View, w Window) error {
 	}
 	if t := d.options.Trace; t != nil {
 		t.RowsRead += rows
-		t.Plan = append(t.Plan, fmt.Sprintf("%s: entity rows made of %d of %d parts, %d rows of %v", v.Name,
+		t.note(fmt.Sprintf("%s: entity rows made of %d of %d parts, %d rows of %v", v.Name,
 			len(parts), len(v.Table.Parts()), rows, sel.Columns))
 	}
 	return nil

@@ -125,7 +125,11 @@ func (l *latest) known(r *reading, parts []int) {
 		c.shifts = append(c.shifts, width)
 		width += uint(bits.Len64(uint64(hi) - uint64(lo)))
 	}
-	if width >= 32 || 1<<width > partitioning.dense*tableSize(int64(rowsOf(table, parts))) {
+	rows := rowsOf(table, parts)
+	if width > maxStepBits || rows == math.MaxInt32 || 1<<width > partitioning.dense*tableSize(int64(rows)) {
+		return
+	}
+	if newestBytes<<width > l.limit { // few of so many keys may be there
 		return
 	}
 	c.dense = max(1, width)
@@ -171,7 +175,7 @@ func (l *latest) match(ctx context.Context, opt Options) error {
 	}
 	if opt.Trace != nil {
 		opt.Trace.RowsRead += rows
-		opt.Trace.Plan = append(opt.Trace.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v", l.view.Name,
+		opt.Trace.note(fmt.Sprintf("%s: %d of %d parts, %d rows of %v", l.view.Name,
 			len(parts), len(l.view.Table.Parts()), rows, sel.Columns))
 	}
 	return nil
@@ -187,7 +191,7 @@ func (l *latest) stream(ctx context.Context, opt Options, r *reading, parts []in
 		}
 		blocks = 2*r.parts + min(waiting, rowsOf(l.view.Table, parts)/threads)/blockRows
 	}
-	reserved := int64(threads) * int64(blocks) * r.blockBytes()
+	reserved := int64(threads) * (int64(blocks)*r.blockBytes() + 1<<r.keys.dense)
 	if err := l.memory.reserve(ctx, reserved); err != nil {
 		return 0, err
 	}

@@ -250,9 +250,9 @@ func (c *call) trace(v *boundView, from *cachedParts, rows int64, m matching, ca
 		how = "features of the best rows kept while reading"
 	}
 	for _, note := range from.notes {
-		t.Plan = append(t.Plan, v.Name+": "+note)
+		t.note(v.Name + ": " + note)
 	}
-	t.Plan = append(t.Plan, fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %s in %s and %s, %s, %s",
+	t.note(fmt.Sprintf("%s: %d of %d parts, %d rows of %v past %s in %s and %s, %s, %s",
 		v.Name, len(from.stream), all, rows, v.columns, count(len(v.index.row), "entity row"), count(v.index.groups, "group"),
 		count(v.index.parts, "partition"), count(m.threads, "thread"), how))
 }

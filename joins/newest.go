@@ -34,6 +34,9 @@ type place struct {
 	at   uint32 // index of its row + 1; 0: the place is empty
 }
 
+// newestBytes is what a dense key takes.
+const newestBytes = int64(unsafe.Sizeof(candidate{}))
+
 func newNewest(ctx context.Context, memory *holding, r *reading) *newest {
 	return &newest{ctx: ctx, memory: memory, keys: r.keys, created: r.created >= 0, parts: make([]newestPart, r.parts)}
 }
@@ -79,7 +82,7 @@ func (n *newest) match(part int, blocks []*block) error {
 func (n *newest) dense(p *newestPart, blocks []*block) error {
 	if p.rows == nil {
 		size := 1 << n.keys.dense / len(n.parts)
-		if err := n.memory.reserve(n.ctx, int64(size)*int64(unsafe.Sizeof(candidate{}))); err != nil {
+		if err := n.memory.reserve(n.ctx, int64(size)*newestBytes); err != nil {
 			return err
 		}
 		p.rows = make([]candidate, size)

@@ -15,10 +15,10 @@ type steps struct {
 // maxStepBits keeps the steps within a core's cache.
 const maxStepBits = 21
 
-// newSteps makes steps for dense keys and times in a range; none if they would be too many. A time outside of the range counts
+// newSteps makes steps for dense keys, of at most maxStepBits bits, and times in a range; none if that is empty. A time outside of the range counts
 // as the first or the last step, so that it is no error.
 func newSteps(keys *keyCoder, lo, hi int64) *steps {
-	if keys.dense == 0 || keys.dense > maxStepBits || lo > hi {
+	if keys.dense == 0 || lo > hi {
 		return nil
 	}
 	s := &steps{newest: make([]uint8, 1<<keys.dense), shift: 64 - keys.dense, least: lo}

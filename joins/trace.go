@@ -51,6 +51,19 @@ func (t *Trace) parts(table Table, read []int, columns []string) {
 	}
 }
 
+// maxPlan bounds the lines of a plan: each pass over the entity rows has its own.
+const maxPlan = 4096
+
+// note adds a line to the plan.
+func (t *Trace) note(line string) {
+	switch n := len(t.Plan); {
+	case n < maxPlan:
+		t.Plan = append(t.Plan, line)
+	case n == maxPlan:
+		t.Plan = append(t.Plan, "and so on")
+	}
+}
+
 // count writes a number with its unit.
 func count(n int, unit string) string {
 	if n == 1 {
