@@ -195,7 +195,7 @@ func (s *stream) add(rec arrow.Record, first Position) error {
 		return err
 	}
 	if s.strict && slices.Contains(s.tuples.state, unmatchable) {
-		return fault.New(fault.DataLoss, "a part (row group) has keys that are outside of the range that its statistics give")
+		return fault.New(fault.DataLoss, "%s: it has join keys outside of the range that its statistics give; write it again", s.table.Parts()[first.Part()].Name)
 	}
 	if s.odd != nil && slices.Contains(s.tuples.state, isNull) {
 		if err := s.odd(rec, first); err != nil {
