@@ -68,7 +68,7 @@ var partitioning = struct {
 	rows:   16 << 10,  // least rows of a partition, where the number of keys is not known before
 
 	// Least rows for which it pays to begin in the middle of a part. Pages of Parquet files end often at its multiples.
-	stretch: 128 << 10,
+	stretch: 256 << 10,
 
 	large: 256, // least slots of a group that has a guide
 

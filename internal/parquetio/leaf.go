@@ -20,6 +20,7 @@ type leafReader struct {
 
 	places []format.PageLocation // of the data pages, ascending; nil: unknown
 	left   int64                 // values of the chunk in pages after the current one
+	lazy   bool                  // a dictionary is read when a page needs it
 	rows   int64                 // of the row group
 	expect int64                 // rows of the page that comes next; -1: unknown
 
@@ -36,6 +37,7 @@ type leafReader struct {
 const (
 	aheadInSequence = 256 << 10
 	aheadByPosition = 16 << 10
+	aheadByHeader   = 1 << 10
 )
 
 // newLeafReader begins at the chunk's first page. last is where in the file the pages of all chunks have ended.
@@ -62,7 +64,8 @@ var (
 	errTooFew  = errors.New("the column chunk ends before its row group does")
 )
 
-// header moves to the next data page that has values. The dictionary is read on the way. io.EOF after the last.
+// header moves to the next data page that has values. The dictionary is read on the way, unless that may wait. io.EOF after
+// the last.
 func (l *leafReader) header() (*pageHeader, error) {
 	for {
 		if l.left == 0 {
@@ -85,7 +88,7 @@ func (l *leafReader) header() (*pageHeader, error) {
 				return h, nil
 			}
 		case format.DictionaryPage:
-			if l.dict == nil {
+			if l.dict == nil && !l.lazy {
 				if err := l.readDictionary(h); err != nil {
 					return nil, err
 				}
@@ -246,17 +249,30 @@ func (l *leafReader) find(row int64) error {
 	if err != nil {
 		return err
 	}
-	for l.first = at; ; {
+	l.first = at
+	h, err := l.walk(row)
+	if err != nil {
+		return err
+	}
+	return l.loadPage(h)
+}
+
+// walk passes over the pages before the one with a row, and no more of them is read than their headers.
+func (l *leafReader) walk(row int64) (*pageHeader, error) {
+	ahead := l.stream.readMore
+	l.lazy, l.stream.readMore = true, min(ahead, aheadByHeader)
+	defer func() { l.lazy, l.stream.readMore = false, ahead }()
+	for {
 		h, err := l.header()
 		if err != nil {
-			return early(err)
+			return nil, early(err)
 		}
 		n, err := count(h)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if row < l.first+n {
-			return l.loadPage(h)
+			return h, nil
 		}
 		l.stream.skip(int(h.CompressedPageSize))
 		l.first, l.left = l.first+n, l.left-n
