@@ -3,7 +3,7 @@
 //
 // A store implements OfflineStore: it names its data sources, tells their columns, and streams their rows. That is
 // enough to be served: the point-in-time join, latest, all and the forms without entity rows come from package joins.
-// A store that can do more also implements one of the optional interfaces (TableStore, PlanningStore, WritableStore, TargetStore).
+// A store that can do more also implements one of the optional interfaces (TableStore, PlanningStore, WritableStore, TargetStore, ReplacingStore, CompactingStore).
 // Callers do not test for these: they call Open, Plan and Write, which do, and fall back where there is a way back.
 //
 // Rules that hold everywhere: a context comes first and is never kept; nothing is read before a sequence is ranged
@@ -14,6 +14,7 @@ package stores
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -89,6 +90,30 @@ type ReplacingStore interface {
 	// has is decided when the rows become visible, so of several calls at once for a new dst one succeeds. An error changes
 	// nothing.
 	Replace(ctx context.Context, dst DataSource, overwrite bool, rows Rows) (Written, error)
+}
+
+// CompactingStore is a store that can merge what many small writes have left.
+type CompactingStore interface {
+	WritableStore
+	// Compact merges small parts of dst. Readers see each row once at every moment, in the order in which they saw them
+	// before, and ids of writes stay known. Of several calls at once for the same dst one does it, the others are ErrUnavailable.
+	// When it fails it has done some of its merges, or none.
+	Compact(ctx context.Context, dst DataSource, opt CompactOptions) (Compacted, error)
+}
+
+// CompactOptions are the choices of a compaction.
+type CompactOptions struct {
+	// Grace is how long parts that were merged stay, for those who are reading them: as long as the longest call.
+	Grace time.Duration
+}
+
+// Compacted is the outcome of a compaction.
+type Compacted struct {
+	Merged  int   // parts that were merged now
+	Made    int   // parts that were made of them
+	Rows    int64 // their rows
+	Removed int   // parts that had been merged before and are gone now
+	Waiting int   // parts that were merged and are not gone yet
 }
 
 // Rows is a stream of records of one schema. Ranging over Records twice is not promised. Its records may be retained.

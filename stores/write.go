@@ -120,6 +120,16 @@ func writeLog(ctx context.Context, s *FeatureService, rows Rows, opt WriteOption
 	return Write(ctx, s.Log.Store, dst, "", f.rows(ctx, rows))
 }
 
+// Compact merges small parts of a source. A store that cannot do that answers with errors.ErrUnsupported.
+func Compact(ctx context.Context, s OfflineStore, dst DataSource, opt CompactOptions) (Compacted, error) {
+	c, ok := s.(CompactingStore)
+	if !ok {
+		return Compacted{}, sourceError("compact", dst, fmt.Errorf("the store has no parts to merge: %w", errors.ErrUnsupported))
+	}
+	done, err := c.Compact(ctx, dst, opt)
+	return done, sourceError("compact", dst, err)
+}
+
 // Replace makes rows all that a source of a store has; a source that has something already is fs.ErrExist unless overwrite
 // is set. A store that cannot do that answers with errors.ErrUnsupported.
 func Replace(ctx context.Context, s OfflineStore, dst DataSource, overwrite bool, rows Rows) (Written, error) {

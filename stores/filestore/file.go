@@ -22,6 +22,7 @@ type file struct {
 	path   string
 	info   fs.FileInfo // identity: another inode, size or time is another file
 	footer *parquetio.File
+	merged *merged // nil: the file was not made of others
 
 	mu   sync.Mutex
 	pins int

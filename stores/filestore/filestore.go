@@ -39,6 +39,7 @@ type Store struct {
 	targets sync.Map     // path of a folder -> *target
 	synced  sync.Map     // path of a folder -> fs.FileInfo; the names of the folder and those above it are durable
 	swept   sync.Map     // path of a folder -> time.Time at which the remains of failed writes were last looked for
+	tidied  sync.Map     // path of a folder -> time.Time at which merged parts were last removed
 	queues  queues       // writes to single files
 	kept    kept         // files that were replaced while somebody may be reading them
 	// Between finding a file and remembering it nobody replaces it, so that who does finds it and keeps it for its readers.
@@ -115,6 +116,20 @@ func (s *Store) table(ctx context.Context, src stores.DataSource) (*table, error
 const listAttempts = 5
 
 func (s *Store) list(ctx context.Context, from source) (*table, error) {
+	all, err := s.find(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	seen, gone := withoutReplaced(all)
+	t, err := newTable(seen)
+	if err == nil {
+		t.gone = gone
+	}
+	return t, err
+}
+
+// find lists the files of a source, with their footers, also those that were replaced by others.
+func (s *Store) find(ctx context.Context, from source) ([]openFile, error) {
 	root, err := s.openRoot()
 	if err != nil {
 		return nil, err
@@ -128,11 +143,7 @@ func (s *Store) list(ctx context.Context, from source) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.open(ctx, found)
-	if err != nil {
-		return nil, err
-	}
-	return newTable(opened)
+	return s.open(ctx, found)
 }
 
 // openRoot opens the root anew for each use: a root that has been replaced by another folder is noticed that way.

@@ -82,7 +82,7 @@ func (c *footers) clear() {
 }
 
 func (f *file) cost() int64 {
-	return bytesPerFile + f.footer.Memory()
+	return bytesPerFile + f.footer.Memory() + f.merged.bytes()
 }
 
 // open finds or reads the footers of a listing, several at once, in the order of the listing.
@@ -122,5 +122,6 @@ func (s *Store) readFooter(from found) (f *file, err error) {
 	if f.footer, err = parquetio.Open(f, from.info.Size(), from.path); err != nil {
 		return nil, f.explain(err)
 	}
+	f.merged = mergedOf(f.footer)
 	return s.footers.put(f), nil
 }

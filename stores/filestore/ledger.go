@@ -7,8 +7,7 @@ import (
 	"github.com/flightd/flightd/internal/rowdigest"
 )
 
-// ledgerKey is the footer's key for the ids that have been written to a file: base64 of a version and, for each of the
-// last writes, the oldest first, its key, the first half of its content digest and the number of its rows.
+// ledgerKey is the footer's key for the last writes to a file, the oldest first.
 const ledgerKey = "flightd.writes"
 
 // ledgerMost is how many writes to a file are remembered.
@@ -26,21 +25,10 @@ type entry struct {
 	rows    int64
 }
 
-// parseLedger reads what String has written. A ledger that makes no sense, which some other program would have had to
-// write, is none.
+// parseLedger reads what String has written.
 func parseLedger(text string) *ledger {
 	l := &ledger{byKey: make(map[key]int)}
-	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(raw) == 0 || raw[0] != 1 {
-		return l
-	}
-	for raw = raw[1:]; len(raw) > 32; {
-		e := entry{key: key(raw[:16]), content: [16]byte(raw[16:32])}
-		rows, n := binary.Uvarint(raw[32:])
-		if n <= 0 {
-			break
-		}
-		e.rows, raw = int64(rows), raw[32+n:]
+	for _, e := range parseEntries(text) {
 		l.add(e)
 	}
 	return l
@@ -63,11 +51,34 @@ func (l *ledger) find(k key) (entry, bool) {
 func (e entry) has(content rowdigest.Digest) bool { return e.content == [16]byte(content[:16]) }
 
 // String is the last of the entries.
-func (l *ledger) String() string {
+func (l *ledger) String() string { return formatEntries(l.entries[max(0, len(l.entries)-ledgerMost):]) }
+
+// formatEntries writes entries as a text for a footer: base64 of a version and, for each entry, its key, the first half of
+// its content digest and the number of its rows.
+func formatEntries(entries []entry) string {
 	raw := []byte{1}
-	for _, e := range l.entries[max(0, len(l.entries)-ledgerMost):] {
+	for _, e := range entries {
 		raw = append(append(raw, e.key[:]...), e.content[:]...)
 		raw = binary.AppendUvarint(raw, uint64(e.rows))
 	}
 	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// parseEntries reads what formatEntries has written. A text that makes no sense, which some other program would have had to
+// write, has none.
+func parseEntries(text string) (entries []entry) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) == 0 || raw[0] != 1 {
+		return nil
+	}
+	for raw = raw[1:]; len(raw) > 32; {
+		e := entry{key: key(raw[:16]), content: [16]byte(raw[16:32])}
+		rows, n := binary.Uvarint(raw[32:])
+		if n <= 0 {
+			break
+		}
+		e.rows, raw = int64(rows), raw[32+n:]
+		entries = append(entries, e)
+	}
+	return entries
 }

@@ -33,29 +33,54 @@ func (s *Store) appendPart(ctx context.Context, fsys files.FS, t *target, id str
 		return stores.Written{}, err
 	}
 	s.sweep(fsys, dir)
+	s.tidy(ctx, fsys, t)
 	if id != "" {
-		if known, err := s.known(ctx, fsys, path.Join(t.path, partName(keyOf(id, rowdigest.Digest{})))); err != nil {
+		k := keyOf(id, rowdigest.Digest{})
+		if known, err := s.known(ctx, fsys, path.Join(t.path, partName(k))); err != nil {
 			return stores.Written{}, err
 		} else if known != nil {
 			defer known.Close() // reading only
-			return s.repeatPart(ctx, fsys, t.path, known, rows)
+			return s.repeatPart(ctx, rows, func(content rowdigest.Digest) (stores.Written, error) {
+				return s.answerKnown(fsys, t.path, known, content)
+			})
+		}
+		if before, ok := t.wrote(k); ok {
+			return s.repeatPart(ctx, rows, func(content rowdigest.Digest) (stores.Written, error) {
+				return s.answerMerged(fsys, t.path, before, content)
+			})
 		}
 	}
 	var k key
+	leave := func() {}
+	defer func() { leave() }()
 	st, err := s.stage(ctx, fsys, filling{
 		dir: dir, name: "part", durable: true,
 		begin: func(w io.Writer) (*parquetio.Writer, error) {
 			return parquetio.NewWriter(w, nullable(rows.Schema), parquetio.WriterOptions{})
 		},
-		finish: func(w *parquetio.Writer, st *staged) {
+		finish: func(w *parquetio.Writer, st *staged) error {
 			k = keyOf(id, st.content)
+			if t.schema != nil { // the folder has parts, which somebody may merge
+				turn, err := share(ctx, fsys, t.path)
+				if err != nil {
+					return err
+				}
+				leave = turn
+				if t, err = s.target(ctx, source{path: t.path}); err != nil { // as it is now
+					return err
+				}
+			}
 			stamp(w, k, st, s.now(t.newest))
+			return nil
 		},
 	}, rows)
 	if err != nil {
 		return stores.Written{}, err
 	}
 	defer st.discard()
+	if before, ok := t.wrote(k); ok {
+		return s.answerMerged(fsys, t.path, before, st.content)
+	}
 	return s.publish(ctx, fsys, t, path.Join(t.path, partName(k)), st, check)
 }
 
@@ -149,7 +174,7 @@ func wait(ctx context.Context, f files.File, exclusive bool) error {
 }
 
 // repeatPart compares rows with those of an earlier write with their id. Nothing is written.
-func (s *Store) repeatPart(ctx context.Context, fsys files.FS, dir string, known files.File, rows stores.Rows) (stores.Written, error) {
+func (s *Store) repeatPart(ctx context.Context, rows stores.Rows, answer func(rowdigest.Digest) (stores.Written, error)) (stores.Written, error) {
 	digest, err := rowdigest.New(rows.Schema)
 	if err != nil {
 		return stores.Written{}, fault.New(fault.Invalid, "%w", err)
@@ -168,8 +193,21 @@ func (s *Store) repeatPart(ctx context.Context, fsys files.FS, dir string, known
 			return stores.Written{}, err
 		}
 	}
-	return s.answerKnown(fsys, dir, known, digest.Sum())
+	return answer(digest.Sum())
 }
+
+// answerMerged is answerKnown for a write whose part was merged with others.
+func (s *Store) answerMerged(fsys files.FS, dir string, before entry, content rowdigest.Digest) (stores.Written, error) {
+	if !before.has(content) {
+		return stores.Written{}, errOtherRows
+	}
+	if err := s.syncFolder(fsys, dir); err != nil {
+		return stores.Written{}, err
+	}
+	return stores.Written{Rows: before.rows, Duplicate: true}, nil
+}
+
+var errOtherRows = fault.New(fault.AlreadyExists, "the request id was used with other rows before; use a new one for new rows")
 
 // answerKnown is the answer to a write whose id has been used before.
 func (s *Store) answerKnown(fsys files.FS, dir string, known files.File, content rowdigest.Digest) (stores.Written, error) {
@@ -183,7 +221,7 @@ func (s *Store) answerKnown(fsys files.FS, dir string, known files.File, content
 	}
 	text, _ := f.Metadata(contentKey)
 	if have, ok := rowdigest.Parse(text); !ok || have != content {
-		return stores.Written{}, fault.New(fault.AlreadyExists, "the request id was used with other rows before; use a new one for new rows")
+		return stores.Written{}, errOtherRows
 	}
 	if err := s.syncFolder(fsys, dir); err != nil { // the process that wrote it may have stopped before it did
 		return stores.Written{}, err

@@ -169,21 +169,21 @@ func lockFile(ctx context.Context, fsys files.FS, name string) (unlock func(), e
 	if err := makeFolders(fsys, path.Clean(dir)); err != nil {
 		return nil, err
 	}
-	leave, err := lockName(ctx, fsys, dir+"."+base+".next")
+	leave, err := lockName(ctx, fsys, dir+"."+base+".next", true)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	return lockName(ctx, fsys, dir+"."+base+".lock")
+	return lockName(ctx, fsys, dir+"."+base+".lock", true)
 }
 
-func lockName(ctx context.Context, fsys files.FS, name string) (unlock func(), err error) {
+func lockName(ctx context.Context, fsys files.FS, name string, exclusive bool) (unlock func(), err error) {
 	f, err := fsys.OpenLock(name)
 	if err != nil {
 		return nil, writeError(name, err)
 	}
 	unlock = func() { _ = f.Close() } // the file is empty
-	if err := wait(ctx, f, true); err != nil {
+	if err := wait(ctx, f, exclusive); err != nil {
 		unlock()
 		return nil, writeError(name, err)
 	}
@@ -232,7 +232,7 @@ func (r *replacement) sort(all []*request) (news []*request) {
 		case known && before.has(request.st.content):
 			request.Written = stores.Written{Rows: before.rows, Duplicate: true}
 		case known:
-			request.err = fault.New(fault.AlreadyExists, "the request id was used with other rows before; use a new one for new rows")
+			request.err = errOtherRows
 		default:
 			if request.err = r.fits(request); request.err != nil {
 				continue

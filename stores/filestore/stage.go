@@ -94,7 +94,7 @@ func (st *staged) release() {
 type filling struct {
 	dir, name string
 	begin     func(w io.Writer) (*parquetio.Writer, error)
-	finish    func(w *parquetio.Writer, st *staged) // sets what the footer says
+	finish    func(w *parquetio.Writer, st *staged) error // sets what the footer says
 	durable   bool
 }
 
@@ -157,7 +157,9 @@ func fill(ctx context.Context, f files.File, st *staged, how filling, rows store
 	}
 	st.rows, st.content = digest.Rows(), digest.Sum()
 	if how.finish != nil {
-		how.finish(w, st)
+		if err := how.finish(w, st); err != nil {
+			return err
+		}
 	}
 	err = w.Close()
 	st.size = out.n

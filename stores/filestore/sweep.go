@@ -1,8 +1,10 @@
 package filestore
 
 import (
+	"context"
 	"errors"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/flightd/flightd/internal/files"
@@ -32,6 +34,22 @@ func (s *Store) sweep(fsys files.FS, dir string) {
 			_ = fsys.Remove(name)
 		}
 	}
+}
+
+// tidyEvery is how often a writer looks for replaced parts that may go.
+const tidyEvery = time.Minute
+
+// tidy removes parts of a folder that were merged, once their time has come. It is nobody's business whether it succeeds.
+func (s *Store) tidy(ctx context.Context, fsys files.FS, t *target) {
+	now := time.Now()
+	if last, ok := s.tidied.Load(t.path); ok && now.Sub(last.(time.Time)) < tidyEvery {
+		return
+	}
+	if !slices.ContainsFunc(t.gone, func(f replaced) bool { return !f.until.After(now) }) {
+		return
+	}
+	s.tidied.Store(t.path, now)
+	_, _ = s.removeReplaced(ctx, fsys, t.path, t.gone)
 }
 
 // isAbandoned says whether nobody writes to a staged file any more. One that was made just now may not be locked yet.

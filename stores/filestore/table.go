@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"iter"
@@ -28,6 +29,7 @@ type table struct {
 	*layout
 	files []openFile
 	parts []part
+	gone  []replaced // files of the listing that others stand for
 }
 
 type part struct {
@@ -49,17 +51,15 @@ func (f *file) written() int64 {
 	return at
 }
 
-func newTable(files []openFile) (*table, error) {
+// inOrder sorts files by the position of their rows.
+func inOrder(files []openFile) {
 	slices.SortStableFunc(files, func(a, b openFile) int { // stable: they come ordered by path
-		at, bt := a.written(), b.written()
-		switch {
-		case at < bt:
-			return -1
-		case at > bt:
-			return 1
-		}
-		return strings.Compare(a.path, b.path)
+		return cmp.Or(cmp.Compare(a.written(), b.written()), strings.Compare(a.path, b.path))
 	})
+}
+
+func newTable(files []openFile) (*table, error) {
+	inOrder(files)
 	l, err := unify(files)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ type target struct {
 	folder bool          // rows go to a new file in it; else the path is a file
 	schema *arrow.Schema // nil: there are no columns yet, the first write decides them
 	newest int64         // when the newest of a folder's parts was written
+	merged []*merged     // of a folder's parts that were made of others
+	gone   []replaced    // files of a folder that others stand for
 	info   fs.FileInfo   // of the folder; nil: nothing has the path yet
 	listed time.Time
 }
@@ -68,6 +70,16 @@ func (s *Store) target(ctx context.Context, dst stores.DataSource) (*target, err
 	return s.listTarget(ctx, to, info)
 }
 
+// wrote finds an earlier write among those whose parts were merged.
+func (t *target) wrote(k key) (entry, bool) {
+	for _, m := range t.merged {
+		if e, ok := m.find(k); ok {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
 // sameFolder says whether a path is still the folder that it was.
 func sameFolder(a, b fs.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b)
@@ -90,6 +102,12 @@ func (s *Store) listTarget(ctx context.Context, to source, info fs.FileInfo) (*t
 	}
 	t.schema = all.schema
 	t.newest = all.files[len(all.files)-1].written() // they are ordered by it
+	for _, f := range all.files {
+		if f.merged != nil && path.Dir(f.path) == to.path {
+			t.merged = append(t.merged, f.merged)
+		}
+	}
+	t.gone = all.gone
 	s.targets.Store(to.path, t)
 	return t, nil
 }

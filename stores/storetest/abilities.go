@@ -15,6 +15,7 @@ type abilities struct {
 	appends                                            bool
 	refuses                                            bool // there is an Append, and it says ErrUnsupported
 	replaces                                           bool
+	compacts                                           bool
 }
 
 // hidden is a store without its optional abilities.
@@ -43,6 +44,7 @@ func (h Harness) abilities(t *testing.T) (a abilities, err error) {
 		a.refuses = errors.Is(err, errors.ErrUnsupported)
 		a.appends = !a.refuses
 	}
+	_, a.compacts = s.OfflineStore.(stores.CompactingStore)
 	if rs, ok := s.OfflineStore.(stores.ReplacingStore); ok {
 		made, err := s.Source(h.sourceText("anything to replace?"))
 		if err != nil {

@@ -27,7 +27,7 @@ type fault struct {
 
 // allFaults are the faults below; those of scans are made of tables too, whose parts are then read.
 func allFaults() []fault {
-	all := slices.Concat(sourceFaults, closeFaults, tableFaults, planFaults, appendFaults(), replaceFaults, []fault{
+	all := slices.Concat(sourceFaults, closeFaults, tableFaults, planFaults, appendFaults(), replaceFaults, compactFaults, []fault{
 		{check: "random", what: "a row lost", breaks: lastRowLost},
 		{check: "random", what: "ties turned over", breaks: scanned(mapped(backwards))},
 	})

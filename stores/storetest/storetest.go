@@ -164,7 +164,7 @@ func (h Harness) columnsLeftOut() (left leftOut) {
 func checks() []check {
 	var all []check
 	for _, some := range [][]check{
-		sourceChecks, scanChecks, typeChecks, tableChecks, identityChecks, gatherChecks, partChecks(), planChecks, appendChecks, replaceChecks, closeChecks, questionChecks,
+		sourceChecks, scanChecks, typeChecks, tableChecks, identityChecks, gatherChecks, partChecks(), planChecks, appendChecks, replaceChecks, compactChecks, closeChecks, questionChecks,
 	} {
 		all = append(all, some...)
 	}
