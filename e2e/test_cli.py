@@ -456,11 +456,6 @@ def test_a_server_without_tls_is_told_from_none(world):
     assert done.returncode == 1 and b"does not speak TLS" in done.stderr
 
 
-def test_what_is_not_there_says_so(flightd):
-    done = flightd("compact", "driver_stats")
-    assert done.returncode == 1 and b"not there yet" in done.stderr
-
-
 def test_a_reader_that_goes_away(flightd, world):
     """flightd all -o - | head -c 10: no trace, no hang."""
     shell = shutil.which("sh")

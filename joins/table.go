@@ -75,6 +75,8 @@ type Identified interface {
 type Part struct {
 	Rows int64  // -1: unknown before it is read
 	Name string // for errors and explain: "stats/2024.parquet#3"
+	// Files is how many files the part holds as a whole. 0: it is a part of the file that its name begins with, before #.
+	Files int
 }
 
 // Selection says what to read of a part.

@@ -32,8 +32,14 @@ func (t *Trace) parts(table Table, read []int, columns []string) {
 	}
 	files := make(map[string]bool)
 	for i, p := range all {
-		file, _, _ := strings.Cut(p.Name, "#")
-		files[file] = files[file] || isRead[i]
+		switch file, _, _ := strings.Cut(p.Name, "#"); {
+		case p.Files == 0:
+			files[file] = files[file] || isRead[i]
+		case isRead[i]:
+			t.FilesRead += int64(p.Files)
+		default:
+			t.FilesSkipped += int64(p.Files)
+		}
 		if isRead[i] {
 			t.PartsRead++
 			t.BytesRead += weigh(i)

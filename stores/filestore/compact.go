@@ -154,7 +154,7 @@ func (s *Store) merge(ctx context.Context, fsys files.FS, folder string, run []o
 			return parquetio.NewWriter(w, schema, parquetio.WriterOptions{})
 		},
 		finish: func(w *parquetio.Writer, st *staged) error {
-			stamp(w, k, st, run[len(run)-1].written())
+			stamp(w, k, st, run[len(run)-1].written)
 			w.SetMetadata(mergedKey, formatEntries(entries))
 			w.SetMetadata(untilKey, strconv.FormatInt(time.Now().Add(grace).UnixNano(), 10))
 			return nil

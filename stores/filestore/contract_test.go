@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -29,6 +30,8 @@ type layout struct {
 	name   string
 	source func(table string) string
 	write  func(t *testing.T, root, name string, table storetest.Table)
+	bundle int  // so many small files are read together; 0: it depends on their number
+	young  bool // their rows are not kept
 }
 
 var layouts = []layout{
@@ -38,6 +41,8 @@ var layouts = []layout{
 		}},
 	{name: "folder", source: func(table string) string { return "tables/" + table }, write: writeFolder},
 	{name: "glob", source: func(table string) string { return "tables/" + table + "/part-*.parquet" }, write: writeFolder},
+	{name: "small files together", source: func(table string) string { return "tables/" + table }, write: writeFolder, bundle: 2},
+	{name: "young small files together", source: func(table string) string { return "tables/" + table }, write: writeFolder, bundle: 3, young: true},
 	// Names say the opposite of the order in which the parts were written.
 	{name: "written by flightd", source: func(table string) string { return table },
 		write: func(t *testing.T, root, name string, table storetest.Table) {
@@ -63,9 +68,16 @@ func orEmpty(table storetest.Table) []arrow.Record {
 }
 
 func TestContract(t *testing.T) {
-	defer filestore.Settled(0)()
 	for _, l := range layouts {
 		t.Run(l.name, func(t *testing.T) {
+			age := time.Duration(0)
+			if l.young {
+				age = time.Hour
+			}
+			defer filestore.Settled(age)()
+			if l.bundle > 0 {
+				defer filestore.Bundled(l.bundle)()
+			}
 			roots := make(map[stores.OfflineStore]string)
 			storetest.Run(t, storetest.Harness{
 				Source: l.source,

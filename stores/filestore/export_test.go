@@ -8,3 +8,10 @@ func Settled(after time.Duration) (undo func()) {
 	settled = after
 	return func() { settled = before }
 }
+
+// Bundled has any number of small files put together, so many at a time, until undo is called.
+func Bundled(files int) (undo func()) {
+	before := bundling
+	bundling.from, bundling.files = 1, files
+	return func() { bundling = before }
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sys/unix"
 
 	"github.com/flightd/flightd/internal/fault"
@@ -22,7 +23,10 @@ type file struct {
 	path   string
 	info   fs.FileInfo // identity: another inode, size or time is another file
 	footer *parquetio.File
-	merged *merged // nil: the file was not made of others
+	schema *arrow.Schema // of the footer; files that were read one after the other and have the same columns share it
+
+	written int64   // when flightd wrote it; 0 for files from elsewhere
+	merged  *merged // nil: the file was not made of others
 
 	mu   sync.Mutex
 	pins int

@@ -35,13 +35,14 @@ type Store struct {
 	footers *footers
 	closed  atomic.Bool
 
-	written atomic.Int64 // when the last write was staged
-	targets sync.Map     // path of a folder -> *target
-	synced  sync.Map     // path of a folder -> fs.FileInfo; the names of the folder and those above it are durable
-	swept   sync.Map     // path of a folder -> time.Time at which the remains of failed writes were last looked for
-	tidied  sync.Map     // path of a folder -> time.Time at which merged parts were last removed
-	queues  queues       // writes to single files
-	kept    kept         // files that were replaced while somebody may be reading them
+	written   atomic.Int64 // when the last write was staged
+	targets   sync.Map     // path of a folder -> *target
+	synced    sync.Map     // path of a folder -> fs.FileInfo; the names of the folder and those above it are durable
+	swept     sync.Map     // path of a folder -> time.Time at which the remains of failed writes were last looked for
+	tidied    sync.Map     // path of a folder -> time.Time at which merged parts were last removed
+	queues    queues       // writes to single files
+	residents *residents
+	kept      kept // files that were replaced while somebody may be reading them
 	// Between finding a file and remembering it nobody replaces it, so that who does finds it and keeps it for its readers.
 	exchanging sync.RWMutex
 	wrap       func(files.FS) files.FS // tests: between writes and the file system
@@ -77,19 +78,20 @@ func (s *Store) Scan(ctx context.Context, src stores.DataSource, sel stores.Sele
 	}
 }
 
-// Table implements stores.TableStore. The parts are row groups, in the order of semantics P12.
+// Table implements stores.TableStore. The parts are row groups, or several small files, in the order of semantics P12.
 func (s *Store) Table(ctx context.Context, src stores.DataSource) (joins.Table, error) {
 	t, err := s.table(ctx, src)
 	if err != nil {
 		return nil, err // not a nil *table in an interface
 	}
-	return t, nil
+	return t.bundle(), nil
 }
 
 // Close implements stores.OfflineStore. Tables that were opened before fail from now on.
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	s.footers.clear()
+	s.residents.clear()
 	s.kept.release()
 	return nil
 }

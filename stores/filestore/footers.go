@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flightd/flightd/internal/parquetio"
@@ -27,6 +28,7 @@ type footers struct {
 	recent *list.List               // most recent first
 	bytes  int64
 	bound  int64
+	schema *arrow.Schema // of the file that was put last
 }
 
 func newFooters(bound int64) *footers {
@@ -60,6 +62,10 @@ func (c *footers) put(f *file) *file {
 		}
 		c.remove(e)
 	}
+	if f.schema = f.footer.Schema(); c.schema != nil && sameFields(c.schema, f.schema) {
+		f.schema = c.schema
+	}
+	c.schema = f.schema
 	c.byPath[f.path] = c.recent.PushFront(f)
 	c.bytes += f.cost()
 	for c.bytes > c.bound {
@@ -122,6 +128,6 @@ func (s *Store) readFooter(from found) (f *file, err error) {
 	if f.footer, err = parquetio.Open(f, from.info.Size(), from.path); err != nil {
 		return nil, f.explain(err)
 	}
-	f.merged = mergedOf(f.footer)
+	f.written, f.merged = writtenOf(f.footer), mergedOf(f.footer)
 	return s.footers.put(f), nil
 }

@@ -13,6 +13,13 @@ import (
 // Tests change it.
 var settled = 3 * time.Second
 
+// isSettled says whether a file that is changed from now on will have another time.
+func (f *file) isSettled() bool {
+	since := time.Now().Add(-settled)
+	inode, ok := files.InodeOf(f.info)
+	return ok && !f.info.ModTime().After(since) && !inode.Changed.After(since)
+}
+
 // Identity implements joins.Identified: the file as far as its folder tells, with the time of the last change of its inode,
 // which nobody can set back, the folders that give it columns, and the row group.
 func (t *table) Identity(index int) string {

@@ -103,23 +103,37 @@ func (w *walk) folder(dir string, above []fs.FileInfo, partitions []partition) e
 	if err != nil {
 		return pathError(dir, err)
 	}
+	here, err := w.root.OpenRoot(dir) // names in it are found without the way to it
+	if err != nil {
+		return pathError(dir, err)
+	}
+	defer here.Close()
 	for _, entry := range entries {
 		if isHidden(entry.Name()) {
 			continue
 		}
-		if err := w.entry(path.Join(dir, entry.Name()), entry, above, partitions); err != nil {
+		if err := w.entry(here, path.Join(dir, entry.Name()), entry, above, partitions); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *walk) entry(name string, entry fs.DirEntry, above []fs.FileInfo, partitions []partition) error {
+func (w *walk) entry(here *os.Root, name string, entry fs.DirEntry, above []fs.FileInfo, partitions []partition) error {
 	link, chosen := entry.Type()&fs.ModeSymlink != 0, w.chosen(name)
 	if !chosen && (!link && !entry.IsDir() || !w.descends(name)) {
 		return nil
 	}
-	info, err := w.root.Stat(name)
+	var info fs.FileInfo
+	var err error
+	if link {
+		info, err = w.root.Stat(name)
+	} else {
+		info, err = here.Lstat(entry.Name())
+	}
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 { // it has just become one
+		info, err = w.root.Stat(name)
+	}
 	switch {
 	case isMissing(err) && link && chosen:
 		return fault.New(fault.Precondition, "%q is a link to nothing", name)

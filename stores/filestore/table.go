@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 
 	"github.com/flightd/flightd/internal/fault"
+	"github.com/flightd/flightd/internal/parquetio"
 	"github.com/flightd/flightd/joins"
 )
 
@@ -41,9 +42,9 @@ type part struct {
 // writtenAt is the footer's key for the time in ns at which flightd wrote a part.
 const writtenAt = "flightd.written_at"
 
-// written is when flightd wrote the file; 0, the oldest, for files from elsewhere.
-func (f *file) written() int64 {
-	text, _ := f.footer.Metadata(writtenAt)
+// writtenOf is when flightd wrote a file; 0, the oldest, for files from elsewhere.
+func writtenOf(f *parquetio.File) int64 {
+	text, _ := f.Metadata(writtenAt)
 	at, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || at < 0 {
 		return 0
@@ -53,8 +54,8 @@ func (f *file) written() int64 {
 
 // inOrder sorts files by the position of their rows.
 func inOrder(files []openFile) {
-	slices.SortStableFunc(files, func(a, b openFile) int { // stable: they come ordered by path
-		return cmp.Or(cmp.Compare(a.written(), b.written()), strings.Compare(a.path, b.path))
+	slices.SortFunc(files, func(a, b openFile) int {
+		return cmp.Or(cmp.Compare(a.written, b.written), strings.Compare(a.path, b.path))
 	})
 }
 

@@ -101,7 +101,7 @@ func (s *Store) listTarget(ctx context.Context, to source, info fs.FileInfo) (*t
 			"one of these folders, or any other folder or Parquet file, can be written to", to.path, all.folders[0].name))
 	}
 	t.schema = all.schema
-	t.newest = all.files[len(all.files)-1].written() // they are ordered by it
+	t.newest = all.files[len(all.files)-1].written // they are ordered by it
 	for _, f := range all.files {
 		if f.merged != nil && path.Dir(f.path) == to.path {
 			t.merged = append(t.merged, f.merged)

@@ -27,6 +27,10 @@ func unify(files []openFile) (*layout, error) {
 	l := &layout{index: make(map[string]int), columns: make([][]int, len(files))}
 	var fields []arrow.Field
 	for i, f := range files {
+		if i > 0 && sameFields(f.schema, files[i-1].schema) { // parts of one writer, of which there may be many
+			l.columns[i] = l.columns[i-1]
+			continue
+		}
 		var err error
 		if fields, err = l.add(fields, i, f.file); err != nil {
 			return nil, err
@@ -40,13 +44,18 @@ func unify(files []openFile) (*layout, error) {
 		fields = append(fields, arrow.Field{Name: c.name, Type: c.typ, Nullable: true})
 		l.folders = append(l.folders, c)
 	}
-	for i := range l.columns {
-		for len(l.columns[i]) < len(fields) {
-			l.columns[i] = append(l.columns[i], notInFile)
+	for i, columns := range l.columns {
+		if missing := len(fields) - len(columns); missing > 0 {
+			l.columns[i] = slices.Concat(columns, slices.Repeat([]int{notInFile}, missing))
 		}
 	}
 	l.schema = arrow.NewSchema(fields, nil)
 	return l, nil
+}
+
+// sameFields says whether two files have the same columns in the same order.
+func sameFields(a, b *arrow.Schema) bool {
+	return a == b || slices.EqualFunc(a.Fields(), b.Fields(), func(a, b arrow.Field) bool { return a.Name == b.Name && arrow.TypeEqual(a.Type, b.Type) })
 }
 
 // add merges the columns of one more file into fields.
