@@ -25,6 +25,7 @@ type Config struct {
 	TLS             *TLS            `yaml:"tls"` // nil: plain text
 	Auth            Auth            `yaml:"auth"`
 	Limits          Limits          `yaml:"limits"`
+	Metrics         string          `yaml:"metrics"` // host:port of /metrics, /healthz and /readyz; "": they are not served
 	Log             Log             `yaml:"log"`
 	ShutdownTimeout time.Duration   `yaml:"shutdown_timeout"`
 

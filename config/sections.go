@@ -11,22 +11,6 @@ import (
 	"github.com/flightd/flightd/stores"
 )
 
-// later are keys that have their meaning already, but nothing behind it yet.
-var later = map[string]string{
-	"metrics": "metrics are not served yet; leave the key out",
-}
-
-func (c *Config) decode(d *decoder, path string, node ast.Node) {
-	entries := slices.DeleteFunc(d.entries(path, node), func(e entry) bool {
-		why, reserved := later[e.key]
-		if reserved {
-			d.report(e.path, "%s", why)
-		}
-		return reserved
-	})
-	d.fields(path, entries, reflect.ValueOf(c).Elem())
-}
-
 func (s *Stores) decode(d *decoder, path string, node ast.Node) {
 	for _, e := range d.entries(path, node) {
 		store := Store{Name: e.key}

@@ -41,6 +41,11 @@ func (c *Config) validate(d *decoder) {
 	}
 	d.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	d.oneOf("log.format", c.Log.Format, "auto", "json", "console")
+	if d.given("metrics") && !d.failed["metrics"] {
+		if err := checkAddress(c.Metrics); err != nil {
+			d.report("metrics", "%v", err)
+		}
+	}
 	c.Limits.validate(d)
 	d.positive("shutdown_timeout", int64(c.ShutdownTimeout))
 }

@@ -26,6 +26,8 @@ type arrivals struct {
 
 	mu      sync.Mutex
 	waiting map[*conn]struct{} // connections with calls that wait for a message
+
+	open atomic.Int64 // connections
 }
 
 // slack is what may come in beside a message: frames, headers, the beginning of the next one.
@@ -49,6 +51,7 @@ type conn struct {
 	looked   atomic.Int64 // read, when somebody looked last
 	calls    atomic.Int64 // running calls
 	watches  atomic.Int64 // calls that watch the health
+	closed   sync.Once
 
 	expected map[*expected]struct{} // guarded by arrivals.mu, as is base
 	base     int64                  // of read, what is accounted for
@@ -84,7 +87,13 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.arrivals.open.Add(1)
 	return &conn{Conn: c, arrivals: l.arrivals, expected: make(map[*expected]struct{})}, nil
+}
+
+func (c *conn) Close() error {
+	c.closed.Do(func() { c.arrivals.open.Add(-1) })
+	return c.Conn.Close()
 }
 
 func (c *conn) Read(p []byte) (int, error) {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -34,6 +36,10 @@ type call struct {
 	bytes  int64
 	first  time.Duration // from the start until the first record batch of the answer was ready to go; 0: there was none
 	trace  *joins.Trace  // of a read, filled by its job alone
+
+	span  trace.Span            // nil: the call has none
+	spent [working]atomic.Int64 // ns in each stage but the last
+	came  atomic.Int64          // bytes of messages that came in
 
 	end     context.CancelCauseFunc // ends the call from outside of its work, with the reason
 	memory  *account
@@ -70,6 +76,7 @@ func (s *Server) run(ctx context.Context, method string, work func(ctx context.C
 		id: rand.Text()[:12], method: method[strings.LastIndexByte(method, '/')+1:], caller: callerOf(ctx),
 		start: time.Now(), memory: s.memory.account(s.limits.QueueFor),
 	}
+	ctx = s.traced(ctx, c, method)
 	ctx, end := context.WithCancelCause(context.WithValue(ctx, callKey{}, c))
 	c.end = end
 	stopOnDrain := context.AfterFunc(s.lifetime, func() { end(context.Cause(s.lifetime)) })
@@ -167,7 +174,9 @@ func contain(work func() error) (err error) {
 // finish turns a call's error into its status and writes its log line, the only one of a call.
 func (s *Server) finish(ctx context.Context, c *call, err error) error {
 	answer := toStatus(ctx, err)
-	code := status.Code(answer)
+	code, took := status.Code(answer), time.Since(c.start)
+	s.metrics.ended(c, code, took)
+	c.endSpan(code, took, err)
 	level := zerolog.InfoLevel
 	switch code {
 	case codes.Internal, codes.DataLoss:
@@ -175,15 +184,21 @@ func (s *Server) finish(ctx context.Context, c *call, err error) error {
 	}
 	line := s.log.WithLevel(level).Str("id", c.id).Str("call", c.method).
 		Str("kind", c.kind).Strs("views", c.views).Int64("rows", c.rows).Int64("bytes", c.bytes).
-		Dur("ms", time.Since(c.start)).Int64("memory", c.memory.peak.Load()).Str("code", code.String())
+		Dur("ms", took).Int64("memory", c.memory.peak.Load()).Str("code", code.String())
+	if c.span != nil {
+		line = line.Str("trace_id", c.span.SpanContext().TraceID().String())
+	}
 	if c.caller != "" {
 		line = line.Str("caller", c.caller)
 	}
 	if c.first > 0 {
 		line = line.Dur("first_ms", c.first)
 	}
+	for s, spent := range c.stages(took) {
+		line = line.Dur(stageNames[s]+"_ms", spent)
+	}
 	if t := c.trace; t != nil {
-		line = traced(line, t)
+		line = withTrace(line, t)
 	}
 	if err != nil {
 		line = line.Str("error", err.Error())
@@ -193,6 +208,7 @@ func (s *Server) finish(ctx context.Context, c *call, err error) error {
 	}
 	var bug *panicked
 	if errors.As(err, &bug) {
+		s.metrics.panics.Inc()
 		line = line.Str("stack", string(bug.stack))
 	}
 	line.Msg("call")
@@ -205,8 +221,8 @@ func (s *Server) finish(ctx context.Context, c *call, err error) error {
 // loggedSteps is how many steps of a plan are logged: a request may have a thousand views.
 const loggedSteps = 16
 
-// traced adds what a read did, by the names that explain has for it.
-func traced(line *zerolog.Event, t *joins.Trace) *zerolog.Event {
+// withTrace adds what a read did, by the names that explain has for it.
+func withTrace(line *zerolog.Event, t *joins.Trace) *zerolog.Event {
 	plan := t.Plan
 	if more := len(plan) - loggedSteps; more > 0 {
 		plan = append(plan[:loggedSteps:loggedSteps], fmt.Sprintf("and %d more", more))

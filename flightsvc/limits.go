@@ -64,6 +64,7 @@ func setDefault[T comparable](field *T, value T) {
 type gate struct {
 	running *semaphore.Weighted
 	waiting atomic.Int64
+	inside  atomic.Int64 // calls that have a place
 	queue   int64
 }
 
@@ -96,9 +97,13 @@ type place struct{ gate *gate }
 // while holding another.
 func (p *place) enter(ctx context.Context, g *gate, patience time.Duration) error {
 	p.leave()
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		defer c.in(queueing)()
+	}
 	if err := g.enter(ctx, patience); err != nil {
 		return err
 	}
+	g.inside.Add(1)
 	p.gate = g
 	return nil
 }
@@ -106,6 +111,7 @@ func (p *place) enter(ctx context.Context, g *gate, patience time.Duration) erro
 func (p *place) leave() {
 	if p.gate != nil {
 		p.gate.running.Release(1)
+		p.gate.inside.Add(-1)
 		p.gate = nil
 	}
 }

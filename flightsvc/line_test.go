@@ -228,7 +228,10 @@ func TestLogOfOtherCalls(t *testing.T) {
 func TestLogOfLongPlans(t *testing.T) {
 	var text strings.Builder
 	c := &call{memory: newPool(1).account(0), trace: &joins.Trace{Plan: make([]string, 1000)}}
-	s := &Server{log: zerolog.New(&text)}
+	s, err := New(Options{Log: zerolog.New(&text)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.finish(t.Context(), c, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -117,6 +117,7 @@ func (s *Server) answer(ctx context.Context, t *tickets.Ticket, entities *stores
 // plan resolves and plans a ticket against the catalog of this moment.
 func (s *Server) plan(ctx context.Context, t *tickets.Ticket, entities *stores.Rows) (*stores.RetrievalJob, error) {
 	c := callOf(ctx)
+	defer c.planned()()
 	catalog, err := s.catalog(ctx)
 	if err != nil {
 		return nil, err

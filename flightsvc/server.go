@@ -17,6 +17,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow/flight"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -40,6 +41,8 @@ type Options struct {
 
 	Feast    *registry.Repository // answers Feast's clients; nil: they are not served
 	OnDemand *ondemand.Pool       // runs Feast's on-demand views; nil: they are refused
+
+	Traces trace.TracerProvider // gets a span for each call; nil: none are made
 }
 
 // Server is a Flight server over a catalog.
@@ -61,6 +64,8 @@ type Server struct {
 	staging  *staging
 	feast    *registry.Repository
 	onDemand *ondemand.Pool
+	metrics  *metrics
+	tracer   trace.Tracer // nil: calls have no spans
 	handlers sync.WaitGroup
 	calls    sync.Map // those whose work goes on: id -> *call
 
@@ -70,6 +75,7 @@ type Server struct {
 	end      context.CancelCauseFunc
 	stopped  context.Context // ends when what does not end by itself may not be waited for
 	stop     context.CancelFunc
+	serving  atomic.Bool
 	draining atomic.Bool
 	gone     chan struct{} // closed when nothing is left
 }
@@ -92,6 +98,10 @@ func New(opt Options) (*Server, error) {
 		if s.spill, err = newSpill(limits.SpillDir, limits.Spill); err != nil {
 			return nil, err
 		}
+	}
+	s.metrics = newMetrics(s)
+	if opt.Traces != nil {
+		s.tracer = opt.Traces.Tracer("github.com/flightd/flightd")
 	}
 	setDefault(&s.grace, 30*time.Second)
 	s.closing, s.close = context.WithCancel(context.Background())
@@ -143,6 +153,7 @@ func (s *Server) grpcOptions() []grpc.ServerOption {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	s.health.SetServingStatus("arrow.flight.protocol.FlightService", healthpb.HealthCheckResponse_SERVING)
+	s.serving.Store(true)
 	failed := make(chan error, 1)
 	s.handlers.Go(func() { failed <- s.grpc.Serve(s.arrivals.listen(l)) })
 	select {

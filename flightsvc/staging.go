@@ -122,6 +122,13 @@ func (s *staging) check(caller string, bytes int64) error {
 	return nil
 }
 
+// held is how many bytes are staged.
+func (s *staging) held() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
 // add keeps an upload and returns its id. On an error the rows stay the caller's.
 func (s *staging) add(u *upload) (id string, err error) {
 	s.mu.Lock()

@@ -77,6 +77,7 @@ func (w *watched) SendMsg(m any) error {
 	}
 	timer := time.AfterFunc(w.server.limits.Stalled, func() { w.end(errStalled) })
 	defer timer.Stop()
+	defer callOf(w.ctx).in(sending)()
 	return w.ServerStream.SendMsg(m)
 }
 
@@ -89,7 +90,9 @@ func (w *watched) RecvMsg(m any) error {
 func (s *Server) receive(ctx context.Context, end context.CancelCauseFunc, limit messageLimit, recv func(any) error, m any) error {
 	c := callOf(ctx)
 	c.holds(0)
+	defer c.in(receiving)()
 	reserve := func(bytes int64) error {
+		c.came.Add(bytes)
 		bytes *= limit.copies
 		err := c.memory.Reserve(ctx, bytes)
 		if err == nil {

@@ -20,6 +20,7 @@ type IndexCache struct {
 	builds map[*indexBuild]bool // that are under way
 	unfit  map[uint64]string    // builds that turned out to need more than the whole bound
 	built  atomic.Int64         // so far
+	hits   atomic.Int64
 }
 
 // NewIndexCache makes an empty cache of at most so many bytes.
@@ -33,6 +34,9 @@ func (c *IndexCache) Bytes() int64 {
 	defer c.mu.Unlock()
 	return c.bytes
 }
+
+// Hits is how often an index has answered for parts of a call so far.
+func (c *IndexCache) Hits() int64 { return c.hits.Load() }
 
 // Built is how many indexes have been built so far.
 func (c *IndexCache) Built() int64 { return c.built.Load() }
@@ -78,6 +82,7 @@ func (c *IndexCache) find(q *indexQuery) (uses []*cachedUse, build *indexBuild, 
 			uses, build = append(uses, build.gives...), nil
 		}
 	}
+	c.hits.Add(int64(len(uses)))
 	for _, use := range uses {
 		use.users++
 		c.recent.MoveToFront(use.place)

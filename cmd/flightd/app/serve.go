@@ -24,6 +24,7 @@ import (
 func serveCommand() *cli.Command {
 	flags := append(configFlags(),
 		&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT` to listen on; port 0 picks a free one"},
+		&cli.StringFlag{Name: "metrics", Usage: "`HOST:PORT` of /metrics, /healthz and /readyz"},
 		&cli.StringFlag{Name: "tls-cert", Usage: "certificate `FILE` (PEM)"},
 		&cli.StringFlag{Name: "tls-key", Usage: "key `FILE` of the certificate (PEM)"},
 		&cli.StringFlag{Name: "tls-client-ca", Usage: "`FILE` of the authority that signs client certificates (PEM)"},
@@ -46,6 +47,12 @@ func serve(c *cli.Context) error {
 			return usagef("--listen: want HOST:PORT, found %q: %w", conf.Listen, err)
 		}
 	}
+	if c.IsSet("metrics") {
+		conf.Metrics = c.String("metrics")
+		if _, err := net.ResolveTCPAddr("tcp", conf.Metrics); err != nil {
+			return usagef("--metrics: want HOST:PORT, found %q: %w", conf.Metrics, err)
+		}
+	}
 	log := newLog(conf.Log)
 	catalog, err := open(c, conf, repo, func(err error) { warnRegistry(log, err) })
 	if err != nil {
@@ -58,13 +65,23 @@ func serve(c *cli.Context) error {
 	}
 	defer listener.Close() // a server that ran has closed it already
 	limitMemory(conf.Limits)
+	spans, endSpans, err := traces(c.Context)
+	if err != nil {
+		return err
+	}
+	defer endSpans()
 	service, err := flightsvc.New(flightsvc.Options{
 		Catalog: catalog.catalog, Feast: catalog.feast, OnDemand: catalog.onDemand,
-		Limits: limitsOf(conf.Limits), TLS: tlsFiles, Log: log, ShutdownTimeout: conf.ShutdownTimeout,
+		Limits: limitsOf(conf.Limits), TLS: tlsFiles, Log: log, ShutdownTimeout: conf.ShutdownTimeout, Traces: spans,
 	})
 	if err != nil {
 		return configError{err}
 	}
+	stopWatch, err := watch(conf.Metrics, service, log)
+	if err != nil {
+		return err
+	}
+	defer stopWatch()
 	warnAddress(log, listener.Addr(), tlsFiles)
 	if repo == "" {
 		warnSources(c.Context, log, catalog)
