@@ -57,6 +57,7 @@ func (s *Server) feastWrite(ctx context.Context, f *tickets.Feast, up *incoming)
 		return err
 	}
 	c.views = []string{view.Name}
+	c.memory.passing()
 	rows, err := s.passing(ctx, up, c.memory)
 	if err != nil {
 		return err
@@ -72,6 +73,7 @@ func (s *Server) feastLog(ctx context.Context, f *tickets.FeastLog, up *incoming
 	if err != nil {
 		return err
 	}
+	c.memory.passing()
 	rows, err := s.passing(ctx, up, c.memory)
 	if err != nil {
 		return err

@@ -3,7 +3,10 @@ package flightsvc
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,34 +152,135 @@ func TestStagingIsBoundedAndPrivate(t *testing.T) {
 	})
 }
 
-// Two calls may each hold a part of the memory and wait for the rest. That ends by patience: one is refused for now, and
-// what it held lets the other go on.
+// Two calls may each hold a part of the memory and wait for the rest. Then the one that came last is refused at once, and what
+// it held lets the other go on.
 func TestCallsThatWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(100)
-		outcome := make(chan error, 2)
-		for i := range 2 {
-			go func() {
-				a := p.account(30 * time.Second)
+		outcome := make([]error, 2)
+		var calls sync.WaitGroup
+		start := time.Now()
+		for i := range outcome {
+			a := p.account(30 * time.Second)
+			calls.Go(func() {
 				defer a.close()
-				if err := a.Reserve(t.Context(), 40); err != nil {
+				if err := a.Start(t.Context(), 40); err != nil {
 					t.Error(err)
 				}
 				time.Sleep(time.Duration(1+i) * time.Second) // each holds 40 of 100 now
-				err := a.Reserve(t.Context(), 50)
-				outcome <- err
-			}()
+				outcome[i] = a.Reserve(t.Context(), 50)
+			})
 		}
-		start := time.Now()
-		if err := <-outcome; !errors.Is(err, fault.Busy) || time.Since(start) != 31*time.Second {
-			t.Errorf("the first that waits: %v after %s", err, time.Since(start))
+		calls.Wait()
+		if outcome[0] != nil || !errors.Is(outcome[1], fault.Busy) || time.Since(start) != 2*time.Second {
+			t.Errorf("the first: %v, the second: %v, after %s", outcome[0], outcome[1], time.Since(start))
 		}
-		if err := <-outcome; err != nil || time.Since(start) != 31*time.Second {
-			t.Errorf("the other: %v after %s", err, time.Since(start))
-		}
-		synctest.Wait()
-		if p.inUse.Load() != 0 {
-			t.Errorf("%d bytes are still taken", p.inUse.Load())
+		if p.inUse.Load() != 0 || p.free != 100 || p.working != 0 {
+			t.Errorf("%d bytes are still taken, %d free, %d at work", p.inUse.Load(), p.free, p.working)
 		}
 	})
+}
+
+// Work that has begun passes those that wait to begin, and these those that still receive.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(100)
+		working, beginner, receiver := p.account(time.Minute), p.account(time.Minute), p.account(time.Minute)
+		if err := working.Start(t.Context(), 70); err != nil {
+			t.Fatal(err)
+		}
+		var order []string
+		var calls sync.WaitGroup
+		wait := func(what string, take func(context.Context, int64) error, bytes int64) {
+			calls.Go(func() {
+				if err := take(t.Context(), bytes); err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+				order = append(order, what)
+			})
+			synctest.Wait()
+		}
+		wait("begin", beginner.Start, 60)
+		wait("receive", receiver.Reserve, 20) // there is room, but others come first
+		if len(order) > 0 {
+			t.Errorf("%q did not wait", order)
+		}
+		wait("work", working.Reserve, 30)
+		if !slices.Equal(order, []string{"work"}) {
+			t.Errorf("work waits for others: %q", order)
+		}
+		working.close()
+		calls.Wait()
+		if len(order) != 3 {
+			t.Errorf("the order is %q", order)
+		}
+		receiver.close()
+		wait("receive much", receiver.Reserve, 50) // 60 are held
+		late := p.account(time.Minute)
+		wait("begin late", late.Start, 60)
+		beginner.close() // there is room for one
+		synctest.Wait()
+		if !slices.Equal(order[3:], []string{"begin late"}) {
+			t.Errorf("whoever receives passes those that begin: %q", order)
+		}
+		late.close()
+		calls.Wait()
+		receiver.close()
+		if p.inUse.Load() != 0 || p.free != 100 || p.working != 0 {
+			t.Errorf("%d bytes are still taken, %d free, %d at work", p.inUse.Load(), p.free, p.working)
+		}
+	})
+}
+
+// Calls that begin with what they need and hold little before are all served, however many there are; calls that need more
+// as they go are served or refused, and nothing waits for long.
+func TestManyCallsInLittleMemory(t *testing.T) {
+	for _, prepaid := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			const size, calls = 1000, 60
+			p := newPool(size)
+			var all sync.WaitGroup
+			var served, refused atomic.Int64
+			for i := range calls {
+				rng := rand.New(rand.NewPCG(uint64(i), 7))
+				all.Go(func() {
+					time.Sleep(time.Duration(rng.IntN(5)) * time.Second)
+					a := p.account(5 * time.Minute)
+					defer a.close()
+					err := a.Reserve(t.Context(), 10) // rows that were received
+					rest := 300 + rng.Int64N(300)
+					if err == nil && prepaid {
+						err = a.Start(t.Context(), rest)
+						rest = 0
+					} else if err == nil {
+						err = a.Start(t.Context(), 1)
+					}
+					for err == nil && rest > 0 {
+						time.Sleep(time.Duration(rng.IntN(200)) * time.Millisecond)
+						some := min(rest, 1+rng.Int64N(150))
+						err = a.Reserve(t.Context(), some)
+						rest -= some
+					}
+					if err != nil {
+						if !errors.Is(err, fault.Busy) {
+							t.Error(err)
+						}
+						refused.Add(1)
+						return
+					}
+					time.Sleep(time.Second)
+					served.Add(1)
+				})
+			}
+			start := time.Now()
+			all.Wait()
+			t.Logf("prepaid %v: %d served, %d refused, in %s", prepaid, served.Load(), refused.Load(), time.Since(start))
+			if prepaid && refused.Load() > 0 || served.Load() < 2 || time.Since(start) > 2*calls*time.Second {
+				t.Errorf("prepaid %v: %d served, %d refused, in %s", prepaid, served.Load(), refused.Load(), time.Since(start))
+			}
+			if p.inUse.Load() != 0 || p.free != size || p.working != 0 {
+				t.Errorf("%d bytes are still taken, %d free, %d at work", p.inUse.Load(), p.free, p.working)
+			}
+		})
+	}
 }

@@ -190,4 +190,3 @@ func TestStages(t *testing.T) {
 		t.Errorf("the stages are %v", all)
 	}
 }
-

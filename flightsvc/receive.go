@@ -228,6 +228,7 @@ func (s *Server) putEntityRows(ctx context.Context, up *incoming) (any, error) {
 // rows are durable.
 func (s *Server) putWrite(ctx context.Context, t *tickets.Ticket, up *incoming) (any, error) {
 	c := callOf(ctx)
+	c.memory.passing()
 	catalog, err := s.catalog(ctx)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ const copies = 3
 // memory to tell of it would hold what others need.
 func (a *answer) keep() error {
 	bytes := min(copies*batchBytes, a.memory.pool.size/8)
-	if err := a.memory.Reserve(a.ctx, bytes); err != nil {
+	if err := a.memory.Start(a.ctx, bytes); err != nil {
 		return err
 	}
 	a.kept = bytes

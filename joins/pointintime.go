@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"sync/atomic"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -72,10 +72,31 @@ func inPasses(ctx context.Context, e Entities, schema *arrow.Schema, views []Vie
 
 func (c *call) run(ctx context.Context, views []View, yield func(arrow.Record) bool) error {
 	defer c.close()
+	if err := c.memory.prepay(ctx, c.expected(views)); err != nil {
+		return err
+	}
 	if err := c.matchAll(ctx, views); err != nil {
 		return err
 	}
 	return c.emit(ctx, yield)
+}
+
+// expected is about what the call will hold at once at its peak. It is no bound: what is more, or less, is seen when it is
+// reserved.
+func (c *call) expected(views []View) int64 {
+	rows, threads := c.entities.Rows(), int64(c.options.threads())
+	perRow, waiting, features := int64(timeBytes+sortBytes), int64(0), int64(0)
+	for i := range views {
+		v := &boundView{View: &views[i]}
+		perRow += indexBytes + buildBytes + 8 + 2*int64(unsafe.Sizeof(bucket{})) + boundBytes + slotBytes + winnerBytes
+		features += v.nullBytes()
+		history := int64(0)
+		for _, p := range v.Table.Parts() {
+			history += max(p.Rows, 0)
+		}
+		waiting = max(waiting, int64(unsafe.Sizeof(streamed{}))*min(threads*waitingRows, history))
+	}
+	return rows*perRow + waiting + min(c.options.gatherBytes(), rows*features)
 }
 
 // errStopped says that the consumer has enough.
@@ -203,6 +224,7 @@ func (c *call) emit(ctx context.Context, yield func(arrow.Record) bool) error {
 			continue
 		}
 		if err == nil {
+			c.memory.settle() // what comes now takes what it takes, and a client may be slow to take it
 			err = c.emitRange(ctx, g, lo, hi, yield)
 			g.release()
 		}
@@ -377,30 +399,3 @@ func (c *call) assemble(piece arrow.Record, all rangeFeatures, first, lo, n int)
 	}
 	return array.NewRecord(c.schema, columns, int64(n)), nil
 }
-
-// holding is what one call has reserved of its budget.
-type holding struct {
-	budget Budget
-	held   atomic.Int64
-}
-
-func (h *holding) reserve(ctx context.Context, bytes int64) error {
-	if h == nil || h.budget == nil {
-		return nil
-	}
-	if err := h.budget.Reserve(ctx, bytes); err != nil {
-		return err
-	}
-	h.held.Add(bytes)
-	return nil
-}
-
-func (h *holding) release(bytes int64) {
-	if h == nil || h.budget == nil {
-		return
-	}
-	h.held.Add(-bytes)
-	h.budget.Release(bytes)
-}
-
-func (h *holding) close() { h.release(h.held.Load()) }

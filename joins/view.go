@@ -90,6 +90,13 @@ type Budget interface {
 	Release(bytes int64)
 }
 
+// Starter is a Budget that can be told when work begins. Start reserves what the work is expected to take, before it holds
+// anything; Reserve is for what it turns out to need beside that.
+type Starter interface {
+	Budget
+	Start(ctx context.Context, bytes int64) error
+}
+
 // Report counts, for every view in request order, what became of the entity rows (semantics P91).
 type Report struct {
 	Views []ViewReport
