@@ -3,7 +3,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: build test demo bench bench-full bench-feast fuzz lint clean
+.PHONY: build test demo bench bench-full bench-feast fuzz ordeal lint clean
 
 build:
 	go build -o bin/flightd ./cmd/flightd
@@ -33,6 +33,11 @@ bench-feast: build .venv-feast67/.ready
 FUZZTIME ?= 1m
 fuzz:
 	@$(PYTHON) e2e/run.py fuzz --fuzztime $(FUZZTIME)
+
+# A server that is killed, crowded, fed with changed bytes, and whose files break: SECONDS of each phase (e2e/ordeal.py).
+SECONDS ?= 60
+ordeal: build $(VENV)/.ready
+	$(PY) e2e/ordeal.py --seconds $(SECONDS)
 
 lint:
 	@$(PYTHON) e2e/run.py lint

@@ -10,6 +10,7 @@ docs/flight.md does not name, and none as INTERNAL. test_ordeal.py runs a short 
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import os
 import random
 import shutil
@@ -117,7 +118,7 @@ class Ordeal:
                             assert call.code().name in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"), (call.code(), call.details())
                             time.sleep(0.02)
 
-        with concurrent.futures.ThreadPoolExecutor(7) as pool:
+        with concurrent.futures.ThreadPoolExecutor(7) as pool, ends(over):
             writers = [pool.submit(push, w) for w in range(6)]
             end = time.monotonic() + self.seconds
             while time.monotonic() < end and not any(w.done() for w in writers):
@@ -261,14 +262,14 @@ class Ordeal:
                         self.count(call.code().name, call.details())
                         asked[call.code().name] += 1
 
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool, ends(over):
             askers = [pool.submit(ask) for _ in range(4)]
             while time.monotonic() < end and not any(a.done() for a in askers):
                 changed = bytearray(whole)
                 for _ in range(self.random.randrange(1, 4)):
                     spoil(self.random, changed)
                 kind = self.random.random()
-                if kind < 0.6:  # another file
+                if kind < 0.6 or not os.path.exists(source):  # another file
                     with open(source + ".new", "wb") as f:
                         f.write(changed)
                     os.rename(source + ".new", source)
@@ -276,7 +277,7 @@ class Ordeal:
                     with open(source, "r+b") as f:
                         f.write(changed)
                         f.truncate(len(changed))
-                elif os.path.exists(source):
+                else:
                     os.remove(source)
                 time.sleep(self.random.uniform(0, 0.1))
             over.set()
@@ -350,6 +351,15 @@ def put_messages(number):
     command = wire.command(server.command({"write": {"view": "pushed", "request_id": f"write {number}"}}))
     return [wire.flight_data(h, b, command if i == 0 else None)
             for i, (h, b) in enumerate(wire.flight_messages(server.ipc_bytes(pushed(number))))]
+
+
+@contextlib.contextmanager
+def ends(over):
+    """Whatever happens in the block, those who wait for its end hear of it."""
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def silence(end):
