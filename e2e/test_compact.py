@@ -129,3 +129,19 @@ def test_messages(pushed, arguments, status, words):
     _, _, s = pushed
     done = subprocess.run([server.BINARY, "compact", *arguments, "--config", s.config], capture_output=True, text=True, timeout=60)
     assert done.returncode == status and words in done.stdout + done.stderr, done
+
+
+def test_damage_is_found(pushed):
+    _, path, s = pushed
+    def check():
+        return subprocess.run([server.BINARY, "check", "--deep", "--config", s.config], capture_output=True, text=True, timeout=60)
+
+    assert "parts: ok" in check().stdout
+    part = files(path / "data" / "parts")[-1]
+    with open(part, "r+b") as f:
+        f.seek(60)
+        byte = f.read(1)[0]
+        f.seek(60)
+        f.write(bytes([byte ^ 4]))
+    done = check()
+    assert done.returncode == 1 and part.rpartition("/")[2] in done.stdout and "parts: ok" not in done.stdout, done

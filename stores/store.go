@@ -101,6 +101,14 @@ type CompactingStore interface {
 	Compact(ctx context.Context, dst DataSource, opt CompactOptions) (Compacted, error)
 }
 
+// ScrubbingStore is a store that can find out whether what it has is what was written.
+type ScrubbingStore interface {
+	OfflineStore
+	// Scrub reads all that src has, compares it with what was noted when it was written, and reports how many files, or
+	// other pieces, it has looked at. What is damaged is named, all of it, and wraps ErrDataLoss.
+	Scrub(ctx context.Context, src DataSource) (pieces int, err error)
+}
+
 // CompactOptions are the choices of a compaction.
 type CompactOptions struct {
 	// Grace is how long parts that were merged stay, for those who are reading them: as long as the longest call.

@@ -120,6 +120,16 @@ func writeLog(ctx context.Context, s *FeatureService, rows Rows, opt WriteOption
 	return Write(ctx, s.Log.Store, dst, "", f.rows(ctx, rows))
 }
 
+// Scrub looks for damage in a source. A store that cannot do that answers with errors.ErrUnsupported.
+func Scrub(ctx context.Context, s OfflineStore, src DataSource) (pieces int, err error) {
+	c, ok := s.(ScrubbingStore)
+	if !ok {
+		return 0, sourceError("scrub", src, fmt.Errorf("the store has nothing to compare with: %w", errors.ErrUnsupported))
+	}
+	pieces, err = c.Scrub(ctx, src)
+	return pieces, sourceError("scrub", src, err)
+}
+
 // Compact merges small parts of a source. A store that cannot do that answers with errors.ErrUnsupported.
 func Compact(ctx context.Context, s OfflineStore, dst DataSource, opt CompactOptions) (Compacted, error) {
 	c, ok := s.(CompactingStore)

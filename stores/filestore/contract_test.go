@@ -114,13 +114,18 @@ func holds(f arrow.Field) bool {
 	return true
 }
 
-func open(t *testing.T, root string) stores.OfflineStore {
+func config(t testing.TB, root string) *filestore.Config {
 	t.Helper()
-	config := &filestore.Config{Root: root}
-	if err := config.Validate(); err != nil {
+	c := &filestore.Config{Root: root}
+	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := config.Open(t.Context())
+	return c
+}
+
+func open(t *testing.T, root string) stores.OfflineStore {
+	t.Helper()
+	s, err := config(t, root).Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -261,6 +261,7 @@ func TestEveryFault(t *testing.T) {
 		"disk full":        {err: syscall.ENOSPC, only: "write", kind: stores.ErrExhausted},
 		"short write":      {err: errShort, only: "write"},
 		"no locks":         {err: errors.ErrUnsupported, only: "lock"},
+		"interrupted":      {err: syscall.EINTR},
 	}
 	for what, f := range faults {
 		for _, target := range crashTargets {

@@ -1,6 +1,28 @@
 package filestore
 
-import "time"
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/flightd/flightd/internal/parquetio"
+)
+
+// EndOfChunks is where the column chunks of a file end that flightd has written.
+func EndOfChunks(t *testing.T, content []byte) int {
+	t.Helper()
+	f, err := parquetio.Open(bytes.NewReader(content), int64(len(content)), "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := int64(4)
+	for group := range f.RowGroups() {
+		for column := range f.Schema().Fields() {
+			end += f.Bytes(group, column)
+		}
+	}
+	return int(end)
+}
 
 // Settled has files count as settled when they are so old, until undo is called.
 func Settled(after time.Duration) (undo func()) {

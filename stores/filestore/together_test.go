@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -27,6 +28,12 @@ import (
 )
 
 // Writes from many sides at once. Write i is three rows, 10*i, 10*i+1 and 10*i+2.
+
+var (
+	kills       = flag.Int("kills", 4, "times that TestKillNine kills a writing process, for each target")
+	wantedScans = flag.Int("scans", 20, "scans that TestReadersSeeWhole makes at least, for each target")
+	races       = flag.Int("races", 30, "writes of TestTwoProcesses that two processes race for, for each target")
+)
 
 var targetsTogether = []string{"folder", "file.parquet"}
 
@@ -82,19 +89,24 @@ func TestReadersSeeWhole(t *testing.T) {
 			var acked sync.Map
 			var writers, readers errgroup.Group
 			var done atomic.Bool
+			var scans, written atomic.Int64
 			for w := range 4 {
 				writers.Go(func() error {
-					for i := range 10 {
-						n := 1 + 10*w + i
+					for i := 0; i < 10 || scans.Load() < int64(*wantedScans); i++ {
+						n := 1 + 4*i + w
+						if i >= 25 { // more of them would make each scan long
+							time.Sleep(time.Millisecond)
+							continue
+						}
 						if _, err := writeNumber(t.Context(), s, target, n); err != nil {
 							return err
 						}
 						acked.Store(n, true)
+						written.Add(1)
 					}
 					return nil
 				})
 			}
-			var scans atomic.Int64
 			for range 2 {
 				readers.Go(func() error {
 					for !done.Load() {
@@ -120,10 +132,10 @@ func TestReadersSeeWhole(t *testing.T) {
 				t.Error(err)
 			}
 			seen, err := wholeWrites(t.Context(), s, target)
-			if err != nil || len(seen) != 41 {
-				t.Errorf("%d writes, %v", len(seen), err)
+			if err != nil || int64(len(seen)) != written.Load()+1 {
+				t.Errorf("%d writes of %d, %v", len(seen), written.Load()+1, err)
 			}
-			t.Logf("%d scans", scans.Load())
+			t.Logf("%d scans beside %d writes: 0 saw a part of one, or missed one that was acknowledged", scans.Load(), written.Load())
 		})
 	}
 }
@@ -225,19 +237,27 @@ func acknowledged(t *testing.T, out *bufio.Scanner) (all, fresh []int) {
 // TestKillNine kills a process while it writes, again and again: what it has acknowledged is there, once and whole, and so
 // is everything when another one has written it all.
 func TestKillNine(t *testing.T) {
-	const rounds, writes = 5, 30
+	const writes = 30
 	for _, target := range targetsTogether {
 		root := t.TempDir()
 		acked := make(map[int]bool)
-		for round := range rounds {
+		killed, all := 0, 0
+		for round := 0; round <= *kills; round++ {
+			if len(acked) == writes { // from the beginning
+				all += len(acked)
+				root, acked = t.TempDir(), make(map[int]bool)
+			}
 			c, out := child(t, root, target, 0, writes)
-			if round < rounds-1 {
+			timer := time.AfterFunc(time.Hour, func() {})
+			if round < *kills {
 				wait := time.Duration(5+rand.IntN(60)) * time.Millisecond
-				timer := time.AfterFunc(wait, func() { _ = c.Process.Kill() }) // it may be done already
-				defer timer.Stop()
+				timer = time.AfterFunc(wait, func() { _ = c.Process.Kill() }) // it may be done already
 			}
 			all, _ := acknowledged(t, out)
-			_ = c.Wait() // killed
+			timer.Stop()
+			if err := c.Wait(); err != nil {
+				killed++
+			}
 			for _, n := range all {
 				acked[n] = true
 			}
@@ -263,17 +283,19 @@ func TestKillNine(t *testing.T) {
 				t.Errorf("%s: write %d is there %d times", target, n, times)
 			}
 		}
+		t.Logf("%s: %d kills, %d acknowledged writes, 0 lost", target, killed, all+len(acked))
 	}
 }
 
 // TestTwoProcesses has two processes write to one target, half of it the same: each write is done once, by one of them.
 func TestTwoProcesses(t *testing.T) {
+	third := max(1, *races/3)
 	for _, target := range targetsTogether {
 		root := t.TempDir()
 		var wrote [2][]int
 		var g errgroup.Group
 		for i := range wrote {
-			c, out := child(t, root, target, 10*i, 20)
+			c, out := child(t, root, target, third*i, 2*third)
 			g.Go(func() error {
 				_, wrote[i] = acknowledged(t, out)
 				return c.Wait()
@@ -283,11 +305,12 @@ func TestTwoProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen, err := wholeWrites(t.Context(), open(t, root), target)
-		if err != nil || len(seen) != 30 || len(wrote[0])+len(wrote[1]) != 30 {
+		if err != nil || len(seen) != 3*third || len(wrote[0])+len(wrote[1]) != 3*third {
 			t.Errorf("%s: %d writes are there, %d and %d are said to be new, %v", target, len(seen), len(wrote[0]), len(wrote[1]), err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(root, "*", ".stage", "*.tmp")); len(left) > 0 {
 			t.Errorf("%q was left", left)
 		}
+		t.Logf("%s: %d writes by two processes, %d of them by both: each done once", target, 3*third, third)
 	}
 }

@@ -15,7 +15,10 @@ import (
 )
 
 func checkCommand() *cli.Command {
-	return command("check", "", "validate a configuration, open every store, and look for the columns of every view", configFlags(), check)
+	flags := append([]cli.Flag{
+		&cli.BoolFlag{Name: "deep", Usage: "also read every source to its end and look for damage, which takes as long as that takes"},
+	}, configFlags()...)
+	return command("check", "", "validate a configuration, open every store, and look for the columns of every view", flags, check)
 }
 
 // checker is a store's configuration that can tell its operator more than clients may know, such as a path.
@@ -49,7 +52,14 @@ func check(c *cli.Context) error {
 		return err
 	}
 	for _, v := range catalog.Views() {
-		r.say(v.Name, stores.Check(c.Context, v))
+		err := stores.Check(c.Context, v)
+		if err == nil && c.Bool("deep") {
+			_, err = stores.Scrub(c.Context, v.Store, v.Source)
+			if errors.Is(err, errors.ErrUnsupported) {
+				err = nil
+			}
+		}
+		r.say(v.Name, err)
 	}
 	for _, s := range catalog.Services() {
 		r.say("feature service "+s.Name, checkService(c.Context, catalog, s))
