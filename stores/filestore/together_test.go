@@ -192,6 +192,9 @@ func writeAsChild() {
 	first, _ := strconv.Atoi(args[2])
 	count, _ := strconv.Atoi(args[3])
 	s, err := (&filestore.Config{Root: args[0]}).Open(context.Background())
+	if err == nil && args[1] == compactTarget {
+		err = compactAsChild(s)
+	}
 	for i := first; err == nil && i < first+count; i++ {
 		var written stores.Written
 		if written, err = writeNumber(context.Background(), s, args[1], i); err == nil {
