@@ -3,7 +3,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: build test demo bench bench-full bench-feast fuzz ordeal lint clean
+.PHONY: build test demo bench bench-full bench-feast fuzz ordeal mutants lint clean
 
 build:
 	go build -o bin/flightd ./cmd/flightd
@@ -38,6 +38,10 @@ fuzz:
 SECONDS ?= 60
 ordeal: build $(VENV)/.ready
 	$(PY) e2e/ordeal.py --seconds $(SECONDS)
+
+# Defects that are put into the write path, one at a time, and that the tests have to find (e2e/mutants.py): five minutes.
+mutants:
+	@$(PYTHON) e2e/mutants.py
 
 lint:
 	@$(PYTHON) e2e/run.py lint

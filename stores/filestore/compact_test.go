@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow/array"
 
+	"github.com/flightd/flightd/internal/parquetio"
+	"github.com/flightd/flightd/internal/rowdigest"
 	"github.com/flightd/flightd/stores"
 )
 
@@ -169,17 +172,20 @@ func TestCompactLeavesOthersAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A part under another name is a copy that somebody has made.
-	parts := filesIn(t, root)
-	content, err := os.ReadFile(parts[len(parts)-1])
-	if err == nil {
-		err = os.WriteFile(filepath.Join(root, folder, "part-copy.parquet"), content, 0o644)
-	}
-	if err != nil {
+	// A part under another name is somebody else's. It is the newest, and stays it.
+	before := filesIn(t, root)
+	if _, err := writeTo(t, s, folder, 3); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range filesIn(t, root) {
+		if !slices.Contains(before, name) {
+			if err := os.Rename(name, filepath.Join(root, folder, "part-copy.parquet")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	want := values(t, s)
-	if done := compactNow(t, s, 0); done.Merged > 2 {
+	if done := compactNow(t, s, 0); done.Merged != 2 {
 		t.Errorf("%+v", done)
 	}
 	compactNow(t, s, 0)
@@ -249,6 +255,35 @@ func TestCompactFindsDamage(t *testing.T) {
 	t.Logf("%d changed bits were named, after %d others something was merged", named, merged)
 }
 
+// TestCompactTrustsNoFooter: a part that has other rows than its footer says is named.
+func TestCompactTrustsNoFooter(t *testing.T) {
+	root := before(t)
+	s := tapped(t, root, &tap{quick: true})
+	if _, err := writeTo(t, s, folder, 1); err != nil {
+		t.Fatal(err)
+	}
+	k := keyOf("id 2", rowdigest.Digest{})
+	f, err := os.Create(filepath.Join(root, folder, partName(k)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := parquetio.NewWriter(f, numbersSchema, parquetio.WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rec := range inputOfWrite(2).Records {
+		err = errors.Join(err, w.Write(rec))
+	}
+	stamp(w, k, &staged{content: rowdigest.Digest{1}, rows: 3}, time.Now().UnixNano())
+	if err := errors.Join(err, w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Compact(t.Context(), source{path: folder}, stores.CompactOptions{})
+	if !errors.Is(err, stores.ErrDataLoss) || !strings.Contains(err.Error(), partName(k)) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // recordCompactions does writes and compactions and returns the log of what they did to the disk.
 func recordCompactions(t *testing.T, root string) []step {
 	through := &tap{quick: true}
@@ -291,11 +326,36 @@ func TestCrashCompact(t *testing.T) {
 				compactAfterCut(t, d, rng, percent)
 			}
 		}
+		if k%2 == 0 || *crashSeeds > 0 || k > 0 && log[k-1].what == "publish" {
+			states++
+			compactAfterEnd(t, d)
+		}
 		if t.Failed() {
 			t.Fatalf("after operation %d of %d (%s)", k, len(log), log[max(0, k-1)].what)
 		}
 	}
 	t.Logf("%d states of the disk after %d operations", 2*states, len(log))
+}
+
+// compactAfterEnd ends the process, has another one merge and remove what is there, and then cuts the power: what it has seen
+// of the first one's work may not have been durable.
+func compactAfterEnd(t *testing.T, d *disk) {
+	t.Helper()
+	dir := t.TempDir()
+	d.root.cut(t, dir, rand.New(rand.NewPCG(0, 0)), 100)
+	through := &tap{quick: true, next: 1000}
+	s := tapped(t, dir, through)
+	compactNow(t, s, 0)
+	for at := range len(through.log) + 1 {
+		if at > 0 {
+			through.log[at-1].apply(d)
+		}
+		if at == len(through.log) || through.log[at].what == "remove" || through.log[at].what == "sync folder" {
+			for seed := range uint64(3) { // any of the names may have reached the disk, and others not
+				afterCut(t, d, folder, rand.New(rand.NewPCG(seed, 1)), 50)
+			}
+		}
+	}
 }
 
 // compactAfterCut goes on with compactions instead of writes.

@@ -311,6 +311,69 @@ func TestEveryFault(t *testing.T) {
 	}
 }
 
+// TestFileChangedMeanwhile has another program put a file in the place of the one that rows are added to, after that was read:
+// its file stays.
+func TestFileChangedMeanwhile(t *testing.T) {
+	root := before(t)
+	file := filepath.Join(root, "file.parquet")
+	theirs, err := os.ReadFile(filepath.Join(root, "folder", "a.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := &tap{quick: true}
+	through.fail = func(_ int, what string) error {
+		if what == "sync" { // of the longer file, which is complete
+			through.fail = nil
+			if err := errors.Join(os.WriteFile(file+".new", theirs, 0o644), os.Rename(file+".new", file)); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	}
+	s := tapped(t, root, through)
+	if _, err := writeTo(t, s, "file.parquet", 1); !errors.Is(err, stores.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if seen, err := visible(t, tapped(t, root, &tap{quick: true}), "file.parquet"); err != nil || len(seen) != 1 || seen[0] != 1 {
+		t.Errorf("%v, %v", seen, err)
+	}
+	if written, err := writeTo(t, s, "file.parquet", 1); err != nil || written.Duplicate {
+		t.Errorf("again: %+v, %v", written, err)
+	}
+}
+
+// TestWrittenOtherwise changes a byte on its way to the disk, without an error, in each write of a file: what was written is
+// read back before it has its name, so the write fails and nothing is to be seen.
+func TestWrittenOtherwise(t *testing.T) {
+	for _, target := range crashTargets {
+		changed := 0
+		for n := 1; ; n++ {
+			root, met := before(t), 0
+			through := &tap{quick: true, fail: func(_ int, what string) error {
+				if what == "write" {
+					met++
+				}
+				if what == "write" && met == n {
+					return errOtherByte
+				}
+				return nil
+			}}
+			s := tapped(t, root, through)
+			_, err := writeTo(t, s, target, 1)
+			through.fail = nil
+			if met < n {
+				break
+			}
+			changed++
+			if err == nil {
+				t.Errorf("%s: a byte of write %d is another one, and nothing was said", target, n)
+			}
+			afterFault(t, s, root, target, err, fmt.Sprintf("a byte of write %d, %v", n, err))
+		}
+		t.Logf("%s: %d changed writes were found", target, changed)
+	}
+}
+
 // afterFault looks at what a failed operation has left, and tries again: with the same store and with another one.
 func afterFault(t *testing.T, s *Store, root, target string, failed error, what string) {
 	t.Helper()

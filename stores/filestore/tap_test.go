@@ -1,6 +1,8 @@
 package filestore
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -160,8 +162,11 @@ type tappedFile struct {
 	at  int64
 }
 
-// errShort makes a write short without an error.
-var errShort = io.ErrShortWrite
+// errShort makes a write short without an error, and errOtherByte writes another byte.
+var (
+	errShort     = io.ErrShortWrite
+	errOtherByte = errors.New("another byte")
+)
 
 func (f *tappedFile) Write(p []byte) (n int, err error) {
 	written := 0
@@ -170,6 +175,11 @@ func (f *tappedFile) Write(p []byte) (n int, err error) {
 		f.log(p[:written])
 		return err
 	})
+	if err == errOtherByte {
+		other := bytes.Clone(p)
+		other[len(other)/2] ^= 4
+		return f.File.Write(other)
+	}
 	if err == errShort { // half of it, and nothing is said
 		n, err = f.File.Write(p[:len(p)/2])
 		f.tap.mu.Lock()
