@@ -3,7 +3,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: build test demo bench bench-full bench-feast fuzz ordeal mutants lint clean
+.PHONY: build test demo bench bench-full bench-parts bench-feast fuzz ordeal mutants lint clean
 
 build:
 	go build -o bin/flightd ./cmd/flightd
@@ -24,6 +24,10 @@ bench: build bench/.venv/.ready
 
 bench-full:
 	@$(MAKE) --no-print-directory bench BENCH="--full $(BENCH)"
+
+# Thousands of small writes beside one file, and after compact.
+bench-parts: build bench/.venv/.ready
+	bench/.venv/bin/python bench/parts.py --flightd bin/flightd $(BENCH)
 
 # Side by side with Feast's own offline server, seen from Feast's client; BENCH=--quick is a tenth of the rows.
 bench-feast: build .venv-feast67/.ready

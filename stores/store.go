@@ -78,7 +78,7 @@ type TargetStore interface {
 	WritableStore
 	// WriteSchema reports the columns that rows for dst must have, in that order: those of Schema. nil says that dst has
 	// no columns yet, because it is empty or not there, and that the first Append makes it with the columns of its rows.
-	// A dst that cannot be written to, or made by a write, is an error. The answer may be as old as a second.
+	// A dst that cannot be written to, or made by a write, is an error. The answer may be some seconds old.
 	WriteSchema(ctx context.Context, dst DataSource) (*arrow.Schema, error)
 }
 

@@ -37,6 +37,7 @@ type Store struct {
 
 	written   atomic.Int64 // when the last write was staged
 	targets   sync.Map     // path of a folder -> *target
+	listing   sync.Map     // path of a folder that some writer lists -> true
 	synced    sync.Map     // path of a folder -> fs.FileInfo; the names of the folder and those above it are durable
 	swept     sync.Map     // path of a folder -> time.Time at which the remains of failed writes were last looked for
 	tidied    sync.Map     // path of a folder -> time.Time at which merged parts were last removed

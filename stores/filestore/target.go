@@ -28,12 +28,15 @@ type target struct {
 	listed time.Time
 }
 
-// targetAge is how long the columns of a folder are believed without listing it again. A folder of ten thousand parts
-// takes longer to list than a part takes to write.
-const targetAge = time.Second
+// targetAge is how long what is known of a folder is believed without listing it again: a folder of ten thousand parts takes
+// longer to list than a part takes to write. While one writer lists it, others believe it for a little longer.
+const (
+	targetAge     = time.Second
+	targetAgeMost = 3 * time.Second
+)
 
-// target finds out what a write to a source goes to. It is exact, except that the columns of a folder may be those of a
-// second ago if rows with these columns have been written since.
+// target finds out what a write to a source goes to. It is exact, except that the columns of a folder may be those of up to
+// three seconds ago if rows with these columns have been written since.
 func (s *Store) target(ctx context.Context, dst stores.DataSource) (*target, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -62,9 +65,16 @@ func (s *Store) target(ctx context.Context, dst stores.DataSource) (*target, err
 	case !info.IsDir():
 		return nil, fault.New(fault.Precondition, "%q is neither a file nor a folder", to.path)
 	}
-	if known, ok := s.targets.Load(to.path); ok {
-		if t := known.(*target); time.Since(t.listed) < targetAge && sameFolder(t.info, info) {
+	if known, ok := s.targets.Load(to.path); ok && sameFolder(known.(*target).info, info) {
+		t := known.(*target)
+		age := time.Since(t.listed)
+		if age < targetAge {
 			return t, nil
+		}
+		if _, busy := s.listing.LoadOrStore(to.path, true); busy && age < targetAgeMost {
+			return t, nil
+		} else if !busy {
+			defer s.listing.Delete(to.path)
 		}
 	}
 	return s.listTarget(ctx, to, info)
