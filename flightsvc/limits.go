@@ -97,10 +97,17 @@ type place struct{ gate *gate }
 // while holding another.
 func (p *place) enter(ctx context.Context, g *gate, patience time.Duration) error {
 	p.leave()
+	wait := ctx
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		defer c.in(queueing)()
+		var over func()
+		wait, over = c.memory.rests(ctx)
+		defer over()
 	}
-	if err := g.enter(ctx, patience); err != nil {
+	if err := g.enter(wait, patience); err != nil {
+		if ctx.Err() == nil && context.Cause(wait) == refused {
+			return fault.New(fault.Busy, "the server's memory (limits.memory) is in use by other calls, and this one came last; try again")
+		}
 		return err
 	}
 	g.inside.Add(1)

@@ -190,12 +190,15 @@ func TestTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 		var order []string
+		var mu sync.Mutex
 		var calls sync.WaitGroup
 		wait := func(what string, take func(context.Context, int64) error, bytes int64) {
 			calls.Go(func() {
 				if err := take(t.Context(), bytes); err != nil {
 					t.Errorf("%s: %v", what, err)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				order = append(order, what)
 			})
 			synctest.Wait()
@@ -228,6 +231,50 @@ func TestTurns(t *testing.T) {
 		receiver.close()
 		if p.inUse.Load() != 0 || p.free != 100 || p.working != 0 {
 			t.Errorf("%d bytes are still taken, %d free, %d at work", p.inUse.Load(), p.free, p.working)
+		}
+	})
+}
+
+// A call that waits for a place holds the rows that it has received. If they are what others need, and nobody is at work, it is
+// refused; not if that would help nobody, or while somebody is at work.
+func TestPlacesAreNoPlaceToHoldMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, g := newPool(100), newGate(1)
+		if err := g.enter(t.Context(), time.Second); err != nil { // the only place
+			t.Fatal(err)
+		}
+		queued := &call{memory: p.account(time.Minute)}
+		ctx := context.WithValue(t.Context(), callKey{}, queued)
+		if err := queued.memory.Reserve(ctx, 60); err != nil {
+			t.Fatal(err)
+		}
+		worker, late := p.account(time.Minute), p.account(time.Minute)
+		if err := worker.Start(t.Context(), 10); err != nil {
+			t.Fatal(err)
+		}
+		var calls sync.WaitGroup
+		var begun error
+		calls.Go(func() { begun = late.Start(t.Context(), 70) })
+		outcome := make(chan error, 1)
+		calls.Go(func() { outcome <- queued.place.enter(ctx, g, time.Minute); queued.memory.close() })
+		synctest.Wait()
+		select {
+		case err := <-outcome:
+			t.Errorf("while somebody is at work: %v", err)
+		default:
+		}
+		start := time.Now()
+		worker.close()
+		if err := <-outcome; !errors.Is(err, fault.Busy) || time.Since(start) != 0 {
+			t.Errorf("when nobody is: %v after %s", err, time.Since(start))
+		}
+		calls.Wait()
+		if begun != nil || time.Since(start) != 0 {
+			t.Errorf("the one that waits to begin: %v after %s", begun, time.Since(start))
+		}
+		late.close()
+		if p.inUse.Load() != 0 || p.free != 100 || p.working != 0 || len(p.idle) != 0 {
+			t.Errorf("%d bytes are still taken, %d free, %d at work, %d idle", p.inUse.Load(), p.free, p.working, len(p.idle))
 		}
 	})
 }

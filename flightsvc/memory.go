@@ -19,7 +19,8 @@ import (
 //   - Work that has begun goes first. A call begins its work when what it is expected to take has been reserved at once
 //     (account.Start), and waits for that in turn, with nothing in its hands but the rows that it has received.
 //   - Whoever still receives rows waits until nobody else does. So uploads do not take what those that are complete need.
-//   - If nobody is at work and all who hold memory wait, the last to come is refused (UNAVAILABLE), which frees what it holds.
+//   - If nobody is at work, and the first of those who wait would have enough if others did not hold what they wait with, the last
+//     to come is refused (UNAVAILABLE), which frees what it holds.
 //   - Every wait is bounded (limits.queue_for).
 type pool struct {
 	size  int64
@@ -29,7 +30,8 @@ type pool struct {
 	free    int64
 	working int // accounts at work that do not wait
 	waiting [turns][]*wanting
-	came    int64 // accounts so far
+	idle    map[*account]context.CancelCauseFunc // those whose calls wait, for memory or for a place among those that run
+	came    int64                                // accounts so far
 }
 
 // turn is who gets memory before whom.
@@ -50,7 +52,9 @@ type wanting struct {
 	got     chan error // nil: it has them; one value
 }
 
-func newPool(size int64) *pool { return &pool{size: size, free: size} }
+func newPool(size int64) *pool {
+	return &pool{size: size, free: size, idle: make(map[*account]context.CancelCauseFunc)}
+}
 
 // account is one call's share of the pool; it implements joins.Budget and ipcguard.Budget.
 type account struct {
@@ -148,8 +152,11 @@ func (p *pool) acquire(ctx context.Context, a *account, bytes int64, turn turn) 
 	}
 	w := &wanting{account: a, bytes: bytes, turn: turn, got: make(chan error, 1)}
 	p.waiting[turn] = append(p.waiting[turn], w)
-	if a.waits++; a.waits == 1 && a.working {
-		p.working--
+	if a.waits++; a.waits == 1 {
+		if a.working {
+			p.working--
+		}
+		p.idle[a] = func(err error) { p.refuse(a, err) }
 	}
 	p.relieve()
 	p.mu.Unlock()
@@ -222,29 +229,74 @@ func (p *pool) leave(w *wanting) {
 	for turn := range p.waiting {
 		p.waiting[turn] = slices.DeleteFunc(p.waiting[turn], func(other *wanting) bool { return other == w })
 	}
-	if w.account.waits--; w.account.waits == 0 && w.account.working {
-		p.working++
+	if w.account.waits--; w.account.waits == 0 {
+		if w.account.working {
+			p.working++
+		}
+		delete(p.idle, w.account)
 	}
 }
 
-// relieve refuses the last to come of those who wait, if nobody is at work who will give back what he holds, and others
-// wait too.
+// refuse ends all waits of an account.
+func (p *pool) refuse(a *account, err error) {
+	for _, some := range p.waiting {
+		for _, w := range slices.Clone(some) {
+			if w.account == a {
+				p.give(w, err)
+			}
+		}
+	}
+}
+
+// relieve refuses the last to come of those who hold memory and can do nothing but wait, if nobody is at work who would give
+// some back, and if by that the first of those who want some gets it.
 func (p *pool) relieve() {
 	if p.working > 0 {
 		return
 	}
-	var last *wanting
-	waiting := 0
+	var first *wanting
 	for _, some := range p.waiting {
-		waiting += len(some)
 		for _, w := range some {
-			if w.account.held.Load() > 0 && (last == nil || w.account.number > last.account.number) {
-				last = w
+			if first == nil {
+				first = w
 			}
 		}
 	}
-	if last != nil && waiting > 1 {
-		p.give(last, refused)
+	if first == nil {
+		return
+	}
+	could := p.free
+	var last *account
+	for a := range p.idle {
+		if a == first.account {
+			continue
+		}
+		could += a.held.Load()
+		if a.held.Load() > 0 && (last == nil || a.number > last.number) {
+			last = a
+		}
+	}
+	if last == nil || could < first.bytes {
+		return
+	}
+	p.idle[last](refused)
+	delete(p.idle, last)
+}
+
+// rests says that the account's call can do nothing until somebody else has done something. The context that is returned ends,
+// with the reason, if the call is refused meanwhile.
+func (a *account) rests(ctx context.Context) (context.Context, func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	p := a.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle[a] = end
+	p.relieve()
+	return ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.idle, a)
+		end(nil)
 	}
 }
 
