@@ -25,7 +25,9 @@ func manyParts(t *testing.T, n int) (root string, s *Store) {
 		}
 	}
 	age(t, root)
-	return root, tapped(t, root, &tap{quick: true})
+	s = tapped(t, root, &tap{quick: true})
+	s.residents = newResidents(residentBytes) // its own
+	return root, s
 }
 
 // age makes the times of all files of a folder older than those that may change unseen.

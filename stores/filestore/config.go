@@ -60,5 +60,5 @@ func (c *Config) Open(context.Context) (stores.OfflineStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{root: root, footers: newFooters(footerBytes), residents: newResidents(residentBytes)}, nil
+	return &Store{root: root, footers: newFooters(footerBytes), residents: processResidents}, nil
 }

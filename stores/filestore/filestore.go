@@ -92,7 +92,7 @@ func (s *Store) Table(ctx context.Context, src stores.DataSource) (joins.Table, 
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	s.footers.clear()
-	s.residents.clear()
+	s.residents.forget(s)
 	s.kept.release()
 	return nil
 }

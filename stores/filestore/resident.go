@@ -11,13 +11,16 @@ import (
 	"github.com/flightd/flightd/internal/arrowsize"
 )
 
-// residentBytes bounds the rows of small files that a store keeps in memory, and residentFor is how long those that are used
+// residentBytes bounds the rows of small files that are kept in memory, and residentFor is how long those that are used
 // now and then are not given up for others: a source with more small files than there is room for would else push out what
 // it needs next.
 const (
 	residentBytes = 64 << 20
 	residentFor   = time.Minute
 )
+
+// processResidents are those of all stores of the process: a Feast repository has one for each folder.
+var processResidents = newResidents(residentBytes)
 
 // residents are columns of bundles of small files, as they are read again and again by the calls that follow. They are tied to
 // the files as they were listed, and are what the page cache is for large files: never an answer.
@@ -107,10 +110,15 @@ func (r *residents) remove(e *list.Element) {
 	r.bytes -= kept.bytes
 }
 
-func (r *residents) clear() {
+// forget gives up what is kept of a store's files.
+func (r *residents) forget(s *Store) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.first)
-	r.recent.Init()
-	r.bytes = 0
+	for e := r.recent.Front(); e != nil; {
+		next := e.Next()
+		if e.Value.(*resident).files[0].store == s {
+			r.remove(e)
+		}
+		e = next
+	}
 }
