@@ -294,7 +294,7 @@ func TestManyCallsInLittleMemory(t *testing.T) {
 					time.Sleep(time.Duration(rng.IntN(5)) * time.Second)
 					a := p.account(5 * time.Minute)
 					defer a.close()
-					err := a.Reserve(t.Context(), 10) // rows that were received
+					err := a.Reserve(t.Context(), 5) // rows that were received: of all together, so few that the largest still fits beside them
 					rest := 300 + rng.Int64N(300)
 					if err == nil && prepaid {
 						err = a.Start(t.Context(), rest)

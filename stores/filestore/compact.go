@@ -147,6 +147,7 @@ func (f *file) content() rowdigest.Digest {
 func (s *Store) merge(ctx context.Context, fsys files.FS, folder string, run []openFile, grace time.Duration) error {
 	entries := entriesOf(run)
 	k := mergedKeyOf(entries)
+	start := time.Now()
 	schema := nullable(run[0].footer.Schema())
 	st, err := s.stage(ctx, fsys, filling{
 		dir: folder, name: "merged", durable: true,
@@ -156,7 +157,9 @@ func (s *Store) merge(ctx context.Context, fsys files.FS, folder string, run []o
 		finish: func(w *parquetio.Writer, st *staged) error {
 			stamp(w, k, st, run[len(run)-1].written)
 			w.SetMetadata(mergedKey, formatEntries(entries))
-			w.SetMetadata(untilKey, strconv.FormatInt(time.Now().Add(grace).UnixNano(), 10))
+			// The part is read back before it has its name, which takes about as long as to write it.
+			until := time.Now().Add(grace + time.Since(start))
+			w.SetMetadata(untilKey, strconv.FormatInt(until.UnixNano(), 10))
 			return nil
 		},
 	}, rowsOf(ctx, schema, run))
